@@ -1,0 +1,1 @@
+"""The closed loop around a churn model, apart from any scheduler."""

@@ -1,0 +1,1 @@
+"""Fulfil the ports with real parts: SQL, files, MLflow, Evidently."""

@@ -1,0 +1,1 @@
+"""From accepted rows to the matrix that a booster sees; the same for training and scoring."""

@@ -1,0 +1,1 @@
+"""From a delivered file to accepted and quarantined rows."""

@@ -1,0 +1,1 @@
+"""What moved, what matured, and what to do about it. Pure."""

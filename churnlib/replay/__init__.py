@@ -1,0 +1,1 @@
+"""Weeks of history played through the decisions under several policies."""

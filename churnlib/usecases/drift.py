@@ -1,0 +1,150 @@
+"""Compare a scored batch with what its version was trained on, and say whether that is an alarm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from churnlib.errors import ChurnError
+from churnlib.events import DRIFT_DETECTED, make_event
+from churnlib.monitoring.drift import DriftVerdict, judge
+from churnlib.monitoring.measurement import DriftMeasurement, measure
+from churnlib.monitoring.profile import Reference
+from churnlib.monitoring.sample import read_sample, sample_columns
+from churnlib.records import Batch, Report, ReportKind
+from churnlib.usecases.scoring import batch_rows
+from churnlib.usecases.services import Run, Services, dispatch, metric_step
+
+REFERENCE, REFERENCE_SAMPLE = "reference.json", "reference_sample.parquet"
+"""Parts of a release that hold what its drift is measured against."""
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """What the check of one batch said; `page` is the report with pictures, where one was made."""
+
+    batch: Batch
+    measurement: DriftMeasurement
+    verdict: DriftVerdict
+    page: Path | None
+
+
+def check_drift(services: Services, run: Run, *, model: str, batch_id: str, key: str | None = None) -> DriftResult:
+    """Measure, judge and record the drift of one batch; repeating it replaces its own report.
+
+    Raises:
+        ChurnError: the batch is unknown or was not scored.
+    """
+    spec = services.spec(model)
+    batch, version = _scored_batch(services, model, batch_id)
+    release = services.release(model, version)
+    reference = Reference.model_validate_json(release.parts[REFERENCE])
+    accepted, predictions = batch_rows(services, batch)
+    run.progress.step(f"comparing {accepted.height:,} customers with version {version}'s training rows")
+    measurement = measure(reference, accepted, predictions["probability"], release.spec)
+    with services.ledger.begin() as tx:
+        reports = tx.reports(model, ReportKind.DRIFT, version=version)
+    earlier = [report for report in reports if batch.as_of and report.as_of < batch.as_of]
+    verdict = judge(measurement, earlier, spec.drift)
+    page = None
+    if spec.drift.report == "always" or (spec.drift.report == "moved" and verdict.verdict != "stable"):
+        run.progress.step("drawing the drift report")
+        sample = read_sample(release.parts[REFERENCE_SAMPLE])
+        seed = release.spec.training.seed
+        current = sample_columns(accepted, predictions["probability"], release.spec, seed=seed)
+        page = _page(services, batch, sample, current)
+        services.registry.log_artifact(model, version, page, "drift")
+    _log_metrics(services, batch, version, measurement)
+    _record(services, run, batch, version, measurement, verdict, key)
+    dispatch(services)
+    return DriftResult(batch, measurement, verdict, page)
+
+
+def find_batch(services: Services, model: str, start: str | None = None) -> str:
+    """Id of the counting batch whose id begins so; of the newest one where nothing is given.
+
+    Raises:
+        ChurnError: nothing was scored yet, or no batch (or several) begin so.
+    """
+    live = services.live_batches(model)
+    with services.ledger.begin() as tx:
+        batches = [batch.batch_id for batch in tx.batches(model) if batch.batch_id in live]
+    if not batches:
+        raise ChurnError(
+            f"No batch of {model} was scored yet.", hint=f"Score one first: churn score {model} FILE."
+        )
+    found = batches[-1:] if start is None else [each for each in batches if each.startswith(start)]
+    if len(found) != 1:
+        raise ChurnError(
+            f"{'Several batches' if found else 'No batch'} of {model} begin with {start!r}.",
+            hint="Give more of the id; `churn score` prints it, and leave it out for the newest.",
+        )
+    return found[0]
+
+
+def _scored_batch(services: Services, model: str, batch_id: str) -> tuple[Batch, int]:
+    with services.ledger.begin() as tx:
+        batch = tx.batch(model, batch_id)
+    if batch is None or batch.version is None:
+        raise ChurnError(
+            f"Batch {batch_id[:12]} of {model} was not scored, so there is nothing to compare.",
+            hint=f"Score its file first: churn score {model} FILE.",
+        )
+    return batch, batch.version
+
+
+def _page(services: Services, batch: Batch, reference: pl.DataFrame, current: pl.DataFrame) -> Path:
+    folder = services.reports / batch.model
+    folder.mkdir(parents=True, exist_ok=True)
+    destination = folder / f"drift-{batch.as_of}-{batch.batch_id[:12]}.html"
+    return services.reporter.write(reference, current, destination)
+
+
+def _log_metrics(services: Services, batch: Batch, version: int, measurement: DriftMeasurement) -> None:
+    assert batch.as_of is not None
+    values = {f"psi.{feature.name}": feature.psi for feature in measurement.features}
+    services.registry.log_metrics(batch.model, version, values, step=metric_step(batch.as_of))
+
+
+def _record(
+    services: Services,
+    run: Run,
+    batch: Batch,
+    version: int,
+    measurement: DriftMeasurement,
+    verdict: DriftVerdict,
+    key: str | None,
+) -> None:
+    assert batch.as_of is not None
+    report = Report(
+        model=batch.model,
+        kind=ReportKind.DRIFT,
+        batch_id=batch.batch_id,
+        version=version,
+        as_of=batch.as_of,
+        verdict=verdict.verdict,
+        triage=verdict.triage,
+        reason=verdict.reason,
+        values={feature.name: feature.psi for feature in measurement.features},
+        body=measurement.model_dump_json(),
+        run_id=run.run_id,
+        created_at=services.clock(),
+    )
+    event = make_event(
+        DRIFT_DETECTED,
+        model=batch.model,
+        subject=batch.batch_id,
+        occurred_at=services.clock(),
+        batch_id=batch.batch_id,
+        as_of=batch.as_of.isoformat(),
+        triage=verdict.triage,
+        reason=verdict.reason,
+    )
+    with services.ledger.begin() as tx:
+        tx.save_report(report)
+        if verdict.verdict == "drifted":
+            tx.publish(event)
+        if key is not None:
+            tx.finish(key, result=verdict.verdict, now=services.clock())

@@ -1,0 +1,73 @@
+"""Take in what became of customers, and measure the scores they were given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from churnlib.errors import ChurnError
+from churnlib.records import Report
+from churnlib.usecases.arrivals import announce
+from churnlib.usecases.outcomes import OutcomesResult, take_outcomes
+from churnlib.usecases.services import Services
+from flows.running import acted_on, open_services, retried, show_table, this_run
+
+
+@retried
+def take(services: Services, model: str, path: Path, key: str | None) -> OutcomesResult:
+    """Keep one file of outcomes and measure every batch that it completes."""
+    return take_outcomes(services, this_run(), model=model, path=path, key=key)
+
+
+@flow(name="churn-outcomes", flow_run_name="outcomes {model} {file}")
+def outcomes(model: str | None = None, file: str | None = None, key: str | None = None) -> State[Any]:
+    """Join outcomes that have matured with the scores given then, and say how good those were.
+
+    Args:
+        model: Name of the model, as in models/<name>.toml. Empty: every model.
+        file: File name in data/incoming/<model>/outcomes/. Empty: every file that waits.
+        key: Key of the event that started this run; empty when started by hand or by the clock.
+    """
+    services = open_services()
+    if handled := acted_on(services, key):
+        return Completed(message=handled)
+    reports: list[Report] = []
+    refused = []
+    for name, path, own_key in _waiting(services, model, file, key):
+        try:
+            reports += take(services, name, path, own_key).reports
+        except ChurnError as error:
+            refused.append(f"{path.name}: {error}")
+    if reports:
+        show_table(f"performance {model or 'all'}", [_row(report) for report in reports], "Matured outcomes")
+    if refused:
+        return Failed(message=" | ".join(refused))
+    said = "; ".join(f"{report.as_of}: {report.reason}" for report in reports) or "no batch completed"
+    return Completed(message=said, data=len(reports))
+
+
+def _waiting(
+    services: Services, model: str | None, file: str | None, key: str | None
+) -> list[tuple[str, Path, str | None]]:
+    if model is not None and file is not None:
+        return [(model, services.inbox.resolve(model, file), key)]
+    names = [model] if model else services.model_names()
+    for name in names:
+        announce(services, name)
+    return [(name, path, None) for name in names for path in services.inbox.pending_outcomes(name)]
+
+
+def _row(report: Report) -> dict[str, Any]:
+    shown = ("matured", "pending", "auc", "pr_auc", "brier", "calibration_error", "lift_top_decile")
+    values = {name: report.values.get(name) for name in shown}
+    return {
+        "model": f"{report.model} v{report.version}",
+        "as of": str(report.as_of),
+        "verdict": report.verdict,
+        **{name: None if value is None else round(value, 4) for name, value in values.items()},
+        "reason": report.reason,
+    }

@@ -1,0 +1,85 @@
+"""The commands that run or reach services: deploy, up, approvals."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+from churnlib.errors import ServiceUnavailable
+from churnlib.settings import Settings
+from flows import deployments
+from flows.commands import open_services
+from flows.output import console, print_json, progress, say
+from flows.stack import LOOPBACK, Stack, running
+
+
+def deploy(*, as_json: bool) -> None:
+    """Apply prefect.yaml and the automations."""
+    settings = Settings()
+    stack = running(settings)
+    url = settings.prefect_api_url or (stack["prefect_api"] if stack else None)
+    if url is None:
+        raise ServiceUnavailable(
+            "No Prefect server is known.",
+            hint="Start the local stack with `churn up`, or set CHURN_PREFECT_API_URL to a server's API.",
+        )
+    with progress() as shown:
+        shown.step("applying prefect.yaml")
+        done = deployments.apply(url)
+    if as_json:
+        return print_json({"prefect_api_url": url, "applied": done})
+    for line in done:
+        say(line)
+    return None
+
+
+def up() -> None:
+    """Run the stack until Ctrl-C."""
+    settings = Settings()
+    stop_on_terminate()
+    with Stack(settings, poll_seconds=2) as stack:
+        with progress() as shown:
+            stack.start_prefect(shown.step)
+            shown.step("applying prefect.yaml")
+            deployments.apply(stack.prefect_api_url)
+            stack.start_workers(shown.step)
+            open_services(settings).registry.models()
+            stack.start_mlflow(shown.step)
+            shown.step("waiting for MLflow")
+            stack.wait_for_mlflow()
+        wait_for_end(stack)
+
+
+def wait_for_end(stack: Stack) -> None:
+    """Print the URLs, then wait for Ctrl-C or for a process that ends by itself.
+
+    Raises:
+        ServiceUnavailable: a process of the stack ended; names it and its log.
+    """
+    out = console()
+    out.print(f"[bold]Prefect[/]    {stack.prefect_url}")
+    out.print(f"[bold]MLflow[/]     {stack.mlflow_url}")
+    out.print(f"[bold]Approvals[/]  {stack.approvals_url}/approvals")
+    out.print("Ctrl-C stops all of it.")
+    while (ended := stack.ended()) is None:
+        time.sleep(1)
+    log = stack.settings.data / "logs" / f"{ended}.log"
+    raise ServiceUnavailable(f"{ended} ended by itself.", hint=f"Its log is {log}.")
+
+
+def approvals(port: int) -> None:
+    """Serve approvals on loopback."""
+    from flows.approvals import serve
+
+    serve(open_services(Settings()), host=LOOPBACK, port=port)
+
+
+def stop_on_terminate() -> None:
+    """Make a polite kill do what Ctrl-C does, so that nothing is left behind."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)

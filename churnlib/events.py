@@ -45,9 +45,7 @@ CHALLENGER_REGISTERED = EventType(
     "a challenger won its comparison and awaits a person",
     ("version", "as_of", "approval_id"),
 )
-CHALLENGER_HELD = EventType(
-    "churn.challenger.held", "a challenger did not pass the gates", ("version", "reason")
-)
+CHALLENGER_HELD = EventType("churn.challenger.held", "a challenger did not pass the gates", ("version", "reason"))
 CHAMPION_CHANGED = EventType(
     "churn.champion.changed", "the champion alias moved", ("version", "from_version", "kind")
 )
@@ -97,9 +95,7 @@ class Event:
         return f"churn.model.{self.model}"
 
 
-def make_event(
-    kind: EventType, /, *, model: str, subject: str, occurred_at: datetime, **payload: Scalar
-) -> Event:
+def make_event(kind: EventType, /, *, model: str, subject: str, occurred_at: datetime, **payload: Scalar) -> Event:
     """Build an event whose key is `<name>:<model>:<subject>`.
 
     Raises:

@@ -154,9 +154,7 @@ class BatchTable(Protocol):
         """Take the batch's rows out; nothing happens when there are none."""
         ...
 
-    def scan(
-        self, model: str, *, since: date | None = None, until: date | None = None
-    ) -> pl.LazyFrame | None:
+    def scan(self, model: str, *, since: date | None = None, until: date | None = None) -> pl.LazyFrame | None:
         """All rows with `since <= as_of <= until`, lazily; None when there is no batch."""
         ...
 
@@ -191,7 +189,7 @@ class Registration:
         release: folder with the complete release.
         plots: folder with pictures and reports for people; may be empty.
         inputs: delivered columns by name: `double`, `string`, `boolean` or `datetime`, and whether
-            the column may be missing.
+            the column has to be there.
         source: where the training rows came from, for MLflow's dataset record.
     """
 

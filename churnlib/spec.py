@@ -117,7 +117,7 @@ class Training(Section):
     """
 
     seed: int = 20260101
-    max_rounds: Annotated[int, Field(ge=1, le=5000)] = 400
+    max_rounds: Annotated[int, Field(ge=1, le=5000)] = 800
     early_stopping_rounds: Annotated[int, Field(ge=1)] = 30
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.06
     max_depth: Annotated[int, Field(ge=1, le=10)] = 4

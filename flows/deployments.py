@@ -51,7 +51,7 @@ class Link:
 def links(path: Path = PREFECT_FILE) -> list[Link]:
     """Every arrow that `prefect.yaml` draws."""
     return [
-        Link(event, f"{_flow(entry).name}/{entry['name']}", trigger.get("parameters") or {})
+        Link(event, f"{load_flow(entry).name}/{entry['name']}", trigger.get("parameters") or {})
         for entry in _read(path)["deployments"]
         for trigger in entry.get("triggers") or []
         for event in trigger["expect"]
@@ -86,7 +86,7 @@ def apply(prefect_api_url: str, *, root: Path = ROOT) -> list[str]:
 
 def _entry_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     try:
-        accepted = set(inspect.signature(_flow(entry).fn).parameters)
+        accepted = set(inspect.signature(load_flow(entry).fn).parameters)
     except (ImportError, AttributeError) as error:
         yield f"{entry['name']}: {entry['entrypoint']} cannot be imported ({error})"
         return
@@ -176,7 +176,8 @@ def _prefect(arguments: list[str], root: Path, environment: Mapping[str, str]) -
         )
 
 
-def _flow(entry: Mapping[str, Any]) -> Flow[..., Any]:
+def load_flow(entry: Mapping[str, Any]) -> Flow[..., Any]:
+    """Import the flow that a deployment names."""
     path, name = entry["entrypoint"].split(":")
     found: Flow[..., Any] = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
     return found

@@ -128,7 +128,10 @@ class Stack:
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
             "PREFECT_WORKER_QUERY_SECONDS": str(self.poll_seconds),
             "DO_NOT_TRACK": "1",
+            "OMP_WAIT_POLICY": "passive",  # two runs at once spin on each other's cores otherwise
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_LOGGING_LEVEL": "WARNING",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 13 processes of its own that outlive it
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -138,7 +141,7 @@ class Stack:
         return [
             "--backend-store-uri",
             self.settings.tracking_uri,
-            "--artifacts-destination",
+            "--default-artifact-root",
             self.settings.artifact_root,
             "--host",
             LOOPBACK,
@@ -146,6 +149,8 @@ class Stack:
             str(self.mlflow_port),
             "--workers",
             "1",
+            "--uvicorn-opts",
+            "--log-level warning",
         ]
 
     def _start(self, name: str, arguments: list[str]) -> None:

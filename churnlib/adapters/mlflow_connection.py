@@ -132,7 +132,10 @@ def _open_database(uri: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if url.get_backend_name() == "sqlite" and url.database:
             stack.enter_context(_locked(uri, Path(f"{url.database}.lock")))
-        engine = sqlalchemy.create_engine(url)
+        try:
+            engine = sqlalchemy.create_engine(url)
+        except ImportError as error:  # the driver that the URI names
+            raise _unavailable(uri, error) from error
         stack.callback(engine.dispose)
         sqlalchemy.inspect(engine).get_table_names()
         yield
@@ -150,9 +153,11 @@ def _locked(uri: str, path: Path) -> Iterator[None]:
         yield
 
 
-def _unavailable(uri: str, error: Exception) -> ServiceUnavailable:
+def _unavailable(uri: str, error: BaseException) -> ServiceUnavailable:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner  # "Connection refused" lies below three layers of "failed with exception"
     credentials = urlsplit(uri).netloc.rpartition("@")[0]
-    shown, said = uri, str(error).partition("\n")[0][:300].rstrip(".")
+    shown, said = uri, str(error).partition("\n")[0].rstrip(".")
     if credentials:
         shown, said = (text.replace(f"{credentials}@", "") for text in (shown, said))
     return ServiceUnavailable(

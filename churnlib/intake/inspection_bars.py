@@ -102,4 +102,4 @@ def _counted(positions: pl.Series, labels: pl.Series, names: Sequence[str], *, i
 def _shown(edge: float, *, is_date: bool) -> str:
     if is_date:
         return str(_EPOCH + timedelta(days=edge))
-    return number_text(float(f"{edge:.4g}")) if abs(edge) < 1e6 else f"{edge:.3g}"
+    return number_text(float(f"{edge:.3g}")) if abs(edge) < 1e5 else f"{edge:.3g}"

@@ -34,13 +34,15 @@ _STYLE: dict[RcKeyType, object] = {
     "text.parse_math": False,
 }
 _LONGEST = 22
+_WIDE = 8
+_RATED_ROWS = 10
 
 
 def column_svg(bars: Bars, churn_share: float) -> str:
     """Rows by value, the churned ones in another colour, and the churn rate of each bar.
 
-    Binned numbers stand upright with the rate as a line over them (right axis); everything else lies,
-    with the rate written at the end of each bar.
+    Binned numbers stand upright with the rate as a line over them (right axis; bars of ten customers or
+    fewer have none); everything else lies, with the rate written at the end of each bar.
     """
     with _style():
         figure = _figure(3.9, 0.9 + 0.48 * min(max(len(bars.labels), 2), 3))
@@ -92,7 +94,7 @@ def _draw_upright(axes: Axes, bars: Bars, churn_share: float) -> None:
     stayed = [rows - churned for rows, churned in zip(bars.rows, bars.churned, strict=True)]
     axes.bar(positions, bars.churned, color=CHURNED, width=0.86)
     axes.bar(positions, stayed, bottom=bars.churned, color=STAYED, width=0.86)
-    step = max(1, len(bars.labels) // 5)
+    step = max(1, len(bars.labels) // (5 if len(bars.labels[0]) < _WIDE else 3))
     named = [
         place for place, label in enumerate(bars.labels) if label == "missing" or (place % step == 0 and label)
     ]
@@ -101,7 +103,10 @@ def _draw_upright(axes: Axes, bars: Bars, churn_share: float) -> None:
     axes.set_xticks([positions[place] for place in named], [bars.labels[place] for place in named])
     axes.yaxis.set_major_formatter(lambda rows, _: f"{rows:,.0f}")
     rate = axes.twinx()
-    shares = [(churned / rows if rows else None) for rows, churned in zip(bars.rows, bars.churned, strict=True)]
+    least = min(_RATED_ROWS, sum(bars.rows) / 50)
+    shares = [
+        (churned / rows if rows > least else None) for rows, churned in zip(bars.rows, bars.churned, strict=True)
+    ]
     points = [(at, share) for at, share in zip(positions, shares, strict=True) if share is not None]
     line = [point for point in points if point[0] == int(point[0])]
     rate.plot(*zip(*line, strict=True), color=RATE, linewidth=1.2)

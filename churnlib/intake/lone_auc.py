@@ -44,7 +44,7 @@ def _counted(values: pl.Series, churned: pl.Series) -> pl.DataFrame:
 
 
 def _binned(counted: pl.DataFrame, rows: int) -> pl.DataFrame:
-    """Each value its own bin where there are few, otherwise bins of about equally many rows; missing is one more."""
+    """Each value its own bin where there are few, else bins of about equally many rows; missing is one more."""
     bins = max(2, min(_BINS, rows // _ROWS_A_BIN))
     if counted["value"].n_unique() <= bins:
         return counted

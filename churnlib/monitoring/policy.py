@@ -31,6 +31,8 @@ class Situation:
         matured_rows: labelled rows that a training would have.
         matured_positives: churned ones among them.
         next_maturity: when the next snapshot matures; None when none is under way.
+        horizon_days: of the spec. The parts of a time split lie a horizon apart, so that a model sees nothing
+            of a change before the new snapshots span two of them.
     """
 
     trigger: Trigger
@@ -46,6 +48,7 @@ class Situation:
     matured_rows: int = 0
     matured_positives: int = 0
     next_maturity: date | None = None
+    horizon_days: int = 0
 
     @property
     def by_hand(self) -> bool:
@@ -141,12 +144,16 @@ def _cooldown_gate(situation: Situation, policy: RetrainingPolicy) -> _Gate:
 
 
 def _snapshot_gate(situation: Situation, policy: RetrainingPolicy) -> _Gate:
-    have, need = len(set(situation.new_matured_snapshots)), policy.min_new_snapshots
+    fresh = sorted(set(situation.new_matured_snapshots))
+    have, need, span = len(fresh), policy.min_new_snapshots, 2 * situation.horizon_days
+    spanned = (fresh[-1] - fresh[0]).days if fresh else 0
     start = situation.first_moved or situation.champion_cutoff
     since = "" if start is None else f" {'since' if situation.first_moved else 'after'} {start}"
-    if have >= need:
+    if have >= need and spanned >= span:
         return _Gate(True, f"{_several(have, 'new matured snapshot')}{since} (at least {need})")
     text = f"{have} of {_several(need, 'new matured snapshot')}{since}"
+    if have >= need:
+        text = f"{_several(have, 'new matured snapshot')}{since} span {spanned} of {span} days"
     following = situation.next_maturity
     return _Gate(False, text if following is None else f"{text}; the next matures on {following}")
 

@@ -92,7 +92,8 @@ def expire_due(services: Services) -> list[Approval]:
         for approval in tx.approvals(status=ApprovalStatus.PENDING):
             if approval.expires_at <= now and _expire(tx, approval, now):
                 closed.append(approval)
-    dispatch(services)
+    if closed:
+        dispatch(services)
     return closed
 
 

@@ -137,6 +137,7 @@ def _situation(services: Services, spec: Spec, trigger: Trigger, reason: str) ->
         new_matured_snapshots=_fresh(matured, since, cutoff),
         open_challenger=any(approval.status is ApprovalStatus.PENDING for approval in approvals),
         rejected_in_a_row=_rejected_in_a_row(approvals),
+        horizon_days=spec.horizon_days,
         matured_rows=rows,
         matured_positives=positives,
         next_maturity=following + timedelta(days=spec.horizon_days) if following else None,

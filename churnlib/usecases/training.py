@@ -161,7 +161,7 @@ def compare_with_champion(
         spec=spec,
         champion=champion,
         challenger=challenger,
-        cutoff=trained.split.cutoff,
+        cutoff=trained.split.cutoff if trained.split.kind == "time" else None,
     )
     return evidence, judge(evidence, spec.promotion)
 
@@ -212,8 +212,8 @@ def _registration(
         release=release,
         plots=plots,
         inputs={
-            name: (MLFLOW_TYPES[feature.type], feature.required and not feature.nullable)
-            for name, feature in spec.delivered.items()
+            spec.columns.as_of or AS_OF: ("datetime", False),
+            **{name: (MLFLOW_TYPES[each.type], each.required) for name, each in spec.delivered.items()},
         },
         params={
             **{

@@ -159,3 +159,11 @@ def test_every_answer_has_reasons_and_more_evidence_never_turns_yes_into_no() ->
         more = replace(situation, new_matured_snapshots=(MOVED, *READY.new_matured_snapshots, TODAY))
         if verdict.action == "retrain":
             assert answered(more).action == "retrain"
+
+
+def test_snapshots_have_to_span_two_horizons_so_that_the_training_part_sees_the_change() -> None:
+    horizon = replace(READY, horizon_days=28)
+    weeks = tuple(MOVED + timedelta(days=7 * week) for week in range(9))
+    short, long = (replace(horizon, new_matured_snapshots=weeks[:count]) for count in (8, 9))
+    assert answered(short).reasons == ("8 new matured snapshots since 2026-10-26 span 49 of 56 days",)
+    assert answered(long).action == "retrain"

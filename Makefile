@@ -15,7 +15,7 @@ setup: $(STAMP)  ## prepare .venv with the `churn` command in it
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: make setup PYTHON=python3.12" % sys.version_info[:2]) if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -23,10 +23,10 @@ demo: setup  ## play a quarter of a business, the last weeks live through Prefec
 	@$(BIN)/churn demo $(ARGS)
 
 test: setup  ## all tests, from nothing
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-fast: setup  ## the tests that need no server, in seconds
-	$(BIN)/python -m pytest tests/unit tests/contract -m "not server and not real_data" $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/contract -m "not server and not real_data" -n 2 --dist loadfile $(ARGS)
 
 check: setup  ## lint, format, types, architecture
 	$(BIN)/ruff check .

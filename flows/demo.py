@@ -25,10 +25,10 @@ from churnlib.usecases.promotion import settle
 from churnlib.usecases.retraining import retrain, train_from_file
 from churnlib.usecases.scoring import score_file
 from churnlib.usecases.services import Run, Services
-from flows import deployments
+from flows import deployments, interrupts
 from flows.asking import ask, is_terminal
-from flows.output import ConsoleProgress, progress
-from flows.services_commands import stop_on_terminate, wait_for_end
+from flows.output import ConsoleProgress, progress, say
+from flows.services_commands import wait_for_end
 from flows.stack import Stack, stop_leftovers
 from flows.story import tell
 from flows.watching import Watch, failed_run
@@ -152,6 +152,7 @@ class Demo:
         deadline = time.monotonic() + PATIENCE_SECONDS
         why = f"nothing came within {PATIENCE_SECONDS:.0f} s"
         while time.monotonic() < deadline:
+            interrupts.check()
             for _ in range(LOOKS_BETWEEN):
                 if (found := look()) is not None:
                     return found
@@ -170,7 +171,7 @@ class Demo:
 
 def play(*, yes: bool, keep: bool, customers: int, seed: int, as_json: bool) -> None:
     """Play the demo from nothing; whatever was started is stopped at the end, however it ends."""
-    stop_on_terminate()
+    interrupts.install()
     settings = Settings(home=Settings().data / "demo", prefect_api_url=None)
     stop_leftovers(settings)
     shutil.rmtree(settings.home, ignore_errors=True)
@@ -193,6 +194,8 @@ def play(*, yes: bool, keep: bool, customers: int, seed: int, as_json: bool) -> 
         )
         if keep:
             wait_for_end(stack)
+        elif not as_json:
+            say("\nThe stack is stopped; `make demo ARGS=--keep` leaves it up, so that the addresses answer.")
 
 
 def _play(demo: Demo) -> None:
@@ -205,6 +208,7 @@ def _play(demo: Demo) -> None:
             played = services(settings, bus=PlayedBus())
             demo.train_first(played)
             for number in range(1, first_live):
+                interrupts.check()
                 shown.step(f"playing week {number} at speed")
                 demo.play_week(played, number)
             shown.say(f"Weeks 1 to {first_live - 1} played at speed; prices rose in week {PRICE_RISE_WEEK}")

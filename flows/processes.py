@@ -17,7 +17,7 @@ from types import FrameType
 
 import psutil
 
-STOP_SECONDS = 8.0
+STOP_SECONDS = 5.0
 
 
 def stop_family(processes: Sequence[psutil.Process]) -> None:

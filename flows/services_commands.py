@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from types import FrameType
 
 from churnlib.errors import ServiceUnavailable
 from churnlib.settings import Settings
-from flows import deployments
+from flows import deployments, interrupts
 from flows.commands import open_services
 from flows.output import console, print_json, progress, say
 from flows.stack import LOOPBACK, Stack, running
@@ -37,7 +35,7 @@ def deploy(*, as_json: bool) -> None:
 def up() -> None:
     """Run the stack until Ctrl-C."""
     settings = Settings()
-    stop_on_terminate()
+    interrupts.install()
     with Stack(settings, poll_seconds=2) as stack:
         with progress() as shown:
             stack.start_prefect(shown.step)
@@ -58,7 +56,7 @@ def wait_for_end(stack: Stack) -> None:
         ServiceUnavailable: a process of the stack ended; names it and its log.
     """
     out = console()
-    out.print(f"[bold]Prefect[/]    {stack.prefect_url}")
+    out.print(f"\n[bold]Prefect[/]    {stack.prefect_url}")
     out.print(f"[bold]MLflow[/]     {stack.mlflow_url}")
     out.print(f"[bold]Approvals[/]  {stack.approvals_url}/approvals")
     out.print("Ctrl-C stops all of it.")
@@ -73,13 +71,3 @@ def approvals(port: int) -> None:
     from flows.approvals import serve
 
     serve(open_services(Settings()), host=LOOPBACK, port=port)
-
-
-def stop_on_terminate() -> None:
-    """Make a polite kill do what Ctrl-C does, so that nothing is left behind."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)

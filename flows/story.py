@@ -37,7 +37,10 @@ def tell(
     after = _after(services, model, week, moves, first_change, len(batches))
     if as_json:
         return print_json({"weeks": rows, "after_the_change": [asdict(each) for each in after]})
-    print_table("The quarter", rows)
+    print_table("The quarter", [{name: row[name] for name in row if name != "link"} for row in rows])
+    for row in rows:
+        if row["link"] is not None:
+            say(f"Week {row['week']}: {row['event']}, {row['run']}: {row['link']}")
     for move in moves:
         start = "" if move.from_version is None else f"v{move.from_version} to "
         say(f"{move.kind.capitalize()}: {start}v{move.to_version} by {move.who} ({move.why})")
@@ -65,7 +68,8 @@ def _row(
         "drift": "" if drift is None else drift.verdict,
         "event": (DRIFT_DETECTED if is_drifted else BATCH_SCORED).name,
         "decision": "" if decision is None else decision.action,
-        "run": f"{prefect_url}/runs/flow-run/{run}" if is_live else "played at speed",
+        "run": "at speed" if not is_live else "scoring" if decision is None else "retraining",
+        "link": f"{prefect_url}/runs/flow-run/{run}" if is_live else None,
     }
 
 
@@ -100,14 +104,14 @@ def _print_after(after: Sequence[Hindsight], first_change: int) -> None:
         say("No new champion: the old one scores on.")
         return
     print_table(
-        f"Weeks since the change (week {first_change}) that neither version learned from, as the truth has it",
+        f"Since prices rose in week {first_change}, on weeks that neither version learned from",
         [
             {
                 "as of": str(each.as_of),
                 "left": each.leavers,
                 "AUC old": each.auc_old,
                 "AUC new": each.auc_new,
-                "leavers among the 10 % called: old": each.caught_old,
+                "leavers among the tenth called: old": each.caught_old,
                 "new": each.caught_new,
             }
             for each in after

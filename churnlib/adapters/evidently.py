@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from churnlib.errors import ServiceUnavailable
+
 if TYPE_CHECKING:
     import pandas as pd
     from evidently.core.report import Snapshot
@@ -57,8 +59,14 @@ class EvidentlyReporter:
         return page
 
     def _snapshot(self, reference: pl.DataFrame, current: pl.DataFrame) -> Snapshot:
-        from evidently import DataDefinition, Dataset, Report
-        from evidently.presets import DataDriftPreset
+        try:
+            from evidently import DataDefinition, Dataset, Report
+            from evidently.presets import DataDriftPreset
+        except ImportError as error:
+            raise ServiceUnavailable(
+                f"The drift report cannot be drawn: {error}.",
+                hint="Install the extra `reports`, or say drift.report = \"never\" in the spec.",
+            ) from error
 
         numbers = [_harmless(name) for name, dtype in reference.schema.items() if dtype.is_numeric()]
         definition = DataDefinition(

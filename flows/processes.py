@@ -47,8 +47,8 @@ def is_alive(pid: int, born: float) -> bool:
 
 def guard(command: Sequence[str]) -> int:
     """Run the command until it ends or standard input closes; returns its exit code."""
-    # a child of a background shell inherits ignored signals, and a Prefect worker then never stops
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # ignored ones would be inherited, and a worker never stop
+        signal.signal(number, signal.SIG_DFL)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own commands
     family = psutil.Process(child.pid)
     stopping, stopped = threading.Event(), threading.Event()
@@ -63,7 +63,8 @@ def guard(command: Sequence[str]) -> int:
             pass
         stop()
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     threading.Thread(target=watch, daemon=True).start()
     code = child.wait()
     if stopping.is_set():

@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     Attributes:
         home: where `data/` and `models/` live, so that two installations never meet.
         ledger_url: SQLAlchemy URL of the ledger; default SQLite below `home`.
+        predictions_url: URL of the PostgreSQL database for predictions; default Parquet files below `home`.
         mlflow_tracking_uri: default SQLite below `home`.
         prefect_api_url: where events go; empty means that they wait in the outbox.
         user: recorded as "who" where a command decides something.
@@ -28,6 +29,7 @@ class Settings(BaseSettings):
 
     home: Path = ROOT
     ledger_url: SecretStr | None = None
+    predictions_url: SecretStr | None = None
     mlflow_tracking_uri: str | None = None
     prefect_api_url: str | None = Field(
         default=None, validation_alias=AliasChoices("CHURN_PREFECT_API_URL", "PREFECT_API_URL")

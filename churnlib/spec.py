@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from churnlib.errors import SpecError
+from churnlib.errors import ChurnError, SpecError
 from churnlib.variants import safe_name
 
 ID, AS_OF, LABEL, KNOWN_AT = "customer_id", "as_of", "churned", "known_at"
@@ -268,7 +268,10 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        safe_name(self.name, what="model")
+        try:
+            safe_name(self.name, what="model")
+        except ChurnError as error:
+            raise ValueError(f"{error.message} {error.hint}".removesuffix(".")) from error
         if not self.model_features:
             raise ValueError("no feature for the model: [features] needs at least one that is not input_only")
         own = {name for name in (self.columns.id, self.columns.as_of, self.columns.label) if name}
@@ -308,6 +311,9 @@ def load_spec(path: Path) -> Spec:
         raise SpecError(
             f"No spec {path}.", hint=f"{known} `churn init FILE --id COLUMN --label COLUMN` writes one."
         ) from error
+    except UnicodeDecodeError as error:
+        said = f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}."
+        raise SpecError(said, hint="Save it as UTF-8.") from error
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import getpass
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from churnlib.errors import ChurnError
+from churnlib.errors import ChurnError, FileRefused
 from churnlib.records import ApprovalStatus
 from churnlib.settings import Settings
 from churnlib.usecases.services import Run, Services
-from churnlib.variants import safe_name
-from flows.output import print_json, print_table, progress, say
+from churnlib.variants import safe_name, slug
+from flows.output import progress
 from flows.stack import running
 from flows.wiring import services
 
@@ -29,7 +29,12 @@ def open_services(settings: Settings) -> Services:
 
 def user(settings: Settings, who: str | None = None) -> str:
     """Who is at the keyboard, for the record."""
-    return who or settings.user or getpass.getuser()
+    try:
+        return who or settings.user or getpass.getuser()
+    except (KeyError, OSError) as error:  # a container's user often has no name
+        raise ChurnError(
+            "Nobody knows who is at the keyboard.", hint="Set CHURN_USER to your name, for the record."
+        ) from error
 
 
 @contextmanager
@@ -55,9 +60,10 @@ def init(
 ) -> None:
     """Write the spec that a file suggests."""
     from churnlib.usecases.inspecting import write_spec
+    from flows.results import init_result
 
     settings = Settings()
-    model = safe_name(name or file.name.split(".")[0], what="model")
+    model = model_name(file, name)
     page = settings.data / "reports" / model / "data.html" if report else None
     with progress() as shown:
         shown.step(f"looking at {file.name}")
@@ -71,23 +77,22 @@ def init(
             page=page,
             replace=force,
         )
-    if as_json:
-        return print_json(
-            {
-                "spec": str(made.spec),
-                "model": model,
-                "rows": made.rows,
-                "features": made.features,
-                "warnings": [dict(warning) for warning in made.warnings],
-                "report": None if page is None else str(page),
-            }
-        )
-    say(f"Wrote {made.spec}: {made.features} features from {made.rows:,} rows.")
-    if made.warnings:
-        print_table("Look at these", made.warnings)
-    if page is not None:
-        say(f"Pictures of the data: {page}")
-    return say(f"Next: churn train {model} --data {file}")
+    init_result(made, file, page, as_json=as_json)
+
+
+def model_name(file: Path, name: str | None) -> str:
+    """The name given, else the file's without its suffixes; blanks and the like become hyphens there.
+
+    Raises:
+        ChurnError: the name given could leave its folder, or nothing is left of the file's.
+    """
+    if name is not None:
+        return safe_name(name, what="model")
+    stem = file.name.split(".")[0]
+    try:
+        return safe_name(stem, what="model")
+    except ChurnError:
+        return safe_name(slug(stem), what="model")
 
 
 def train(name: str, data: Path, who: str | None, *, as_json: bool) -> None:
@@ -103,7 +108,7 @@ def train(name: str, data: Path, who: str | None, *, as_json: bool) -> None:
 def retrain(name: str, reason: str, *, as_json: bool) -> None:
     """Train on the history of scored batches."""
     from churnlib.usecases.retraining import retrain as ask_and_train
-    from flows.results import train_result
+    from flows.results import train_result, wait_result
 
     with working() as (wired, run):
         result = ask_and_train(
@@ -116,26 +121,35 @@ def retrain(name: str, reason: str, *, as_json: bool) -> None:
         )
     if result.trained is not None:
         return train_result(result.trained, as_json=as_json)
-    if as_json:
-        return print_json({"model": name, "action": "wait", "reasons": result.decision.reasons})
-    return say(f"Not trained: {'; '.join(result.decision.reasons)}")
+    return wait_result(result.decision, as_json=as_json)
 
 
 def score(name: str, file: Path | None, as_of: str | None, *, as_json: bool) -> None:
-    """Score one file, or all that wait."""
+    """Score one file, or all that wait.
+
+    Raises:
+        ChurnError: the file was refused; of several that wait, at least one was, and the others are scored.
+    """
+    from churnlib.usecases.highlights import highlights
     from churnlib.usecases.scoring import score_file
-    from flows.results import score_results
+    from flows.score_results import inbox_results, score_result
 
     model = safe_name(name, what="model")
-    delivered_on = _date(as_of)
     with working() as (wired, run):
-        paths = [file] if file is not None else list(wired.inbox.pending(model))
-        if not paths:
-            raise ChurnError(
-                f"Nothing waits in data/incoming/{model}/.", hint=f"Name a file: churn score {model} FILE."
-            )
-        results = [score_file(wired, run, model=model, path=path, as_of=delivered_on) for path in paths]
-    score_results(results, as_json=as_json)
+        delivered_on = _delivered_on(wired, as_of)
+        if file is not None:
+            result = score_file(wired, run, model=model, path=file, as_of=delivered_on)
+            seen = None if as_json or result.state == "busy" else highlights(wired, result.batch)
+        else:
+            results, refused = [], {}
+            for path in _waiting(wired, model):
+                try:
+                    results.append(score_file(wired, run, model=model, path=path, as_of=delivered_on))
+                except FileRefused as error:
+                    refused[path.name] = error
+    if file is not None:
+        return score_result(result, seen, as_json=as_json)
+    return inbox_results(model, results, refused, as_json=as_json)
 
 
 def outcomes(name: str, file: Path, *, as_json: bool) -> None:
@@ -163,7 +177,7 @@ def drift(name: str, batch: str | None, *, as_json: bool) -> None:
 def answer(approval: str | None, who: str | None, reason: str | None, *, approve: bool, as_json: bool) -> None:
     """Answer a request for approval, or list what waits."""
     from churnlib.usecases.promotion import conclude, settle
-    from flows.results import open_approvals
+    from flows.results import answer_result, open_approvals
 
     settings = Settings()
     wired = open_services(settings)
@@ -171,20 +185,31 @@ def answer(approval: str | None, who: str | None, reason: str | None, *, approve
         with wired.ledger.begin() as tx:
             return open_approvals(tx.approvals(status=ApprovalStatus.PENDING), as_json=as_json)
     name = user(settings, who)
-    settled = settle(wired, approval, approve=approve, who=name, source="cli", reason=reason)
-    if settled.flow_run_id is None or running(settings) is None:
-        run = Run(run_id=f"cli-{secrets.token_hex(6)}", who=name)
-        settled = conclude(wired, run, settled.approval_id)
-    if as_json:
-        return print_json(settled.model_dump(mode="json", exclude={"evidence"}))
-    after = settled.outcome or "the waiting run acts on it within seconds"
-    return say(f"{settled.model} v{settled.challenger}: {settled.status.value} by {name}; {after}.")
+    with progress() as shown:
+        settled = settle(wired, approval, approve=approve, who=name, source="cli", reason=reason)
+        if settled.flow_run_id is None or running(settings) is None:
+            shown.step(f"moving the champion of {settled.model}" if approve else "recording the answer")
+            run = Run(run_id=f"cli-{secrets.token_hex(6)}", who=name)
+            settled = conclude(wired, run, settled.approval_id)
+    return answer_result(settled, as_json=as_json)
 
 
-def _date(text: str | None) -> date | None:
+def _waiting(wired: Services, model: str) -> Sequence[Path]:
+    wired.spec(model)
+    paths = wired.inbox.pending(model)
+    if not paths:
+        raise ChurnError(f"No file waits in data/incoming/{model}/.", hint=f"Name one: churn score {model} FILE.")
+    return paths
+
+
+def _delivered_on(wired: Services, text: str | None) -> date | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        given = date.fromisoformat(text)
     except ValueError as error:
-        raise ChurnError(f"--as-of {text!r} is no date.", hint="Write it as 2026-11-30.") from error
+        raise ChurnError(f"--as-of {text!r} is no date.", hint="Write it like 2026-11-30.") from error
+    today = wired.clock().date()
+    if given > today:
+        raise ChurnError(f"--as-of {given} is in the future (today is {today}).", hint="Name the day of delivery.")
+    return given

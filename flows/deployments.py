@@ -151,7 +151,7 @@ def _require_server(prefect_api_url: str) -> None:
 
     try:
         httpx.get(f"{prefect_api_url}/health", timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServiceUnavailable(
             f"Prefect at {prefect_api_url} does not answer.",
             hint="Start the local stack with `churn up`, or set CHURN_PREFECT_API_URL.",

@@ -3,19 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from churnlib.governance.evidence import markdown
-from churnlib.records import Approval
+from churnlib.monitoring.measurement import FeatureDrift
+from churnlib.records import Approval, ApprovalStatus, Decision, Report
 from churnlib.usecases.drift import DriftResult
+from churnlib.usecases.inspecting import WrittenSpec
 from churnlib.usecases.outcomes import OutcomesResult
 from churnlib.usecases.retraining import TrainResult
-from churnlib.usecases.scoring import ScoreResult
-from flows.output import print_json, print_markdown, print_table, say
+from flows.comparison_results import print_evidence, print_metrics
+from flows.output import counted, near, next_step, print_json, print_table, say
+
+_SHOWN_FEATURES = 8
+
+
+def init_result(made: WrittenSpec, file: Path, page: Path | None, *, as_json: bool) -> None:
+    """A drafted spec: what it takes for what, and what a person should look at."""
+    if as_json:
+        return print_json(
+            {
+                "spec": str(made.spec),
+                "model": made.spec.stem,
+                "rows": made.rows,
+                "features": made.features,
+                "warnings": [dict(warning) for warning in made.warnings],
+                "left_out": made.left_out,
+                "report": None if page is None else str(page),
+            }
+        )
+    when = f"dated by {made.as_of_column}" if made.as_of_column else "dated by the day of delivery"
+    say(f"Wrote {near(made.spec)} from {counted(made.rows, 'row')}: {counted(made.features, 'feature')}.")
+    say(f"  churned:  {made.label_column} = {made.positive} ({made.churn_share:.1%} of the rows)")
+    say(f"  customer: {made.id_column}, {when}")
+    if made.left_out:
+        say(f"  left out: {', '.join(made.left_out)}")
+    if made.warnings:
+        print_table(
+            "Look at these",
+            [
+                {
+                    "column": warning["column"] or "(the file)",
+                    "kind": warning["kind"].replace("_", " "),
+                    "what was seen": warning["message"],
+                }
+                for warning in made.warnings
+            ],
+        )
+    say("")
+    if page is not None:
+        say(f"Pictures of the data: {near(page)}")
+    return next_step("train", made.spec.stem, "--data", file)
 
 
 def train_result(result: TrainResult, *, as_json: bool) -> None:
     """A trained version: its metrics on the test rows, its alias, and what comes next."""
-    version, metrics = result.version, result.metrics.model_dump()
+    version, metrics = result.version, result.metrics
     gate = () if result.gate is None else result.gate.reasons
     if as_json:
         return print_json(
@@ -26,94 +68,93 @@ def train_result(result: TrainResult, *, as_json: bool) -> None:
                 "alias": result.alias,
                 "rows": result.rows.frame.height,
                 "quarantined": dict(result.rows.quarantined_by),
-                "metrics": metrics,
+                "metrics": metrics.model_dump(),
                 "gate": gate,
                 "approval_id": None if result.approval is None else result.approval.approval_id,
             }
         )
-    print_table(
-        f"{version.model} v{version.version}, on rows it did not learn from",
-        [{"metric": name, "value": value} for name, value in metrics.items()],
-    )
-    for reason, count in result.rows.quarantined_by.items():
-        say(f"Left out: {count:,} rows, {reason}")
+    rows = result.rows
+    say(f"{version.model} v{version.version} learned from {rows.frame.height:,} customers ({rows.source}).")
+    for reason, count in rows.quarantined_by.items():
+        say(f"  left out: {counted(count, 'row')}, {reason}")
+    if "split" in version.params:
+        say(f"  held out: {version.params['split']}")
+    old = None if result.evidence is None else result.evidence.champion_metrics
+    print_metrics(version, metrics, old=old, champion=result.evidence.champion if result.evidence else None)
     if result.evidence is not None:
-        print_markdown(markdown(result.evidence))
+        print_evidence(result.evidence)
+    say("")
+    return _say_what_follows(result, gate)
+
+
+def _say_what_follows(result: TrainResult, gate: Sequence[str]) -> None:
+    model, version = result.version.model, result.version.version
     if result.gate is None:
-        return say(f"It is the champion. Next: churn score {version.model} FILE")
+        say(f"v{version} is the first version and so the champion.")
+        return next_step("score", model, "<FILE>")
     for reason in gate:
-        say(f"Gate: {reason}")
-    if result.approval is not None:
-        return say(f"It waits for a person: churn approve {result.approval.approval_id[:8]}")
-    return say("It was not put forward; the champion stays.")
+        say(f"  {'+' if result.gate.passed else '-'} {reason}")
+    if result.approval is None:
+        champion = "the champion" if result.evidence is None else f"champion v{result.evidence.champion}"
+        return say(f"v{version} is not put forward; {champion} stays.")
+    say(f"v{version} passed and waits for a person until {result.approval.expires_at:%Y-%m-%d %H:%M} UTC.")
+    return next_step("approve", result.approval.approval_id[:8], note="   (or: churn reject)")
 
 
-def score_results(results: Sequence[ScoreResult], *, as_json: bool) -> None:
-    """Scored batches; one object for one file, `batches` for several."""
+def wait_result(decision: Decision, *, as_json: bool) -> None:
+    """The retraining policy said no."""
     if as_json:
-        rows = [_score_json(result) for result in results]
-        return print_json(rows[0] if len(rows) == 1 else {"batches": rows})
-    for result in results:
-        batch = result.batch
-        if result.state == "busy":
-            say(f"{batch.source} is being scored by another run.")
-            continue
-        if result.state == "duplicate":
-            when = f"on {batch.scored_at:%Y-%m-%d %H:%M}" if batch.scored_at else "before"
-            say(f"{batch.source}: this content was scored {when} already, as {batch.source}; nothing was done.")
-            continue
-        say(
-            f"{batch.source}: {batch.accepted:,} of {batch.rows:,} customers as of {batch.as_of} scored by "
-            f"{batch.model} v{batch.version} in {batch.seconds:.1f} s"
-        )
-        for reason, count in batch.quarantined_by.items():
-            say(f"  quarantined: {count:,} rows, {reason}")
-        for feature, count in result.unseen.items():
-            say(f"  scored as missing: {count:,} values of {feature} that the model has not seen")
-        if result.extra_columns:
-            say(f"  ignored columns: {', '.join(result.extra_columns)}")
-        if result.absent_columns:
-            say(f"  absent columns, scored as missing: {', '.join(result.absent_columns)}")
-        say(f"  predictions: {batch.output}")
-    return None
+        return print_json({"model": decision.model, "action": decision.action, "reasons": decision.reasons})
+    say(f"{decision.model} was not retrained: {'; '.join(decision.reasons)}.")
+    return next_step("outcomes", decision.model, "<FILE>", note="   (or: churn train, with a labelled file)")
 
 
 def outcomes_result(result: OutcomesResult, *, as_json: bool) -> None:
     """A file of outcomes and the measurements that it made possible."""
-    rows = [
-        {
-            "as_of": str(report.as_of),
-            "version": report.version,
-            "verdict": report.verdict,
-            "auc": report.values.get("auc"),
-            "calibration_error": report.values.get("calibration_error"),
-            "matured": report.values.get("matured"),
-            "reason": report.reason,
-        }
-        for report in result.reports
-    ]
+    file = result.file
     if as_json:
         return print_json(
             {
-                "model": result.file.model,
-                "rows": result.file.rows,
+                "model": file.model,
+                "rows": file.rows,
                 "duplicate": result.is_duplicate,
                 "quarantined": dict(result.quarantined_by),
-                "performance": rows,
+                "performance": [_performance(report) for report in result.reports],
             }
         )
-    say(f"{result.file.source}: {result.file.rows:,} outcomes{' (known before)' if result.is_duplicate else ''}")
-    return print_table("Scores against outcomes", rows)
+    dates = f"{file.first_as_of}"
+    if file.last_as_of != file.first_as_of:
+        dates += f" to {file.last_as_of}"
+    known = " They were known before." if result.is_duplicate else ""
+    say(f"{file.source}: {counted(file.rows, 'outcome')} for customers as of {dates}.{known}")
+    for reason, count in result.quarantined_by.items():
+        say(f"  in quarantine: {counted(count, 'row')}, {reason}")
+    nothing = f"No scores of {file.model} are dated {dates}, so there is nothing to measure."
+    return print_table(
+        "Scores against what happened",
+        [
+            {
+                "as of": str(report.as_of),
+                "scored by": f"v{report.version}",
+                "known": int(report.values.get("matured") or 0),
+                "AUC": report.values.get("auc"),
+                "verdict": report.verdict,
+                "why": report.reason,
+            }
+            for report in result.reports
+        ],
+        empty=nothing,
+    )
 
 
 def drift_result(result: DriftResult, *, as_json: bool) -> None:
     """Verdict and measurements, the most moved features first."""
-    verdict, features = result.verdict, result.measurement.features
+    verdict, features, batch = result.verdict, result.measurement.features, result.batch
     if as_json:
         return print_json(
             {
-                "model": result.batch.model,
-                "batch_id": result.batch.batch_id,
+                "model": batch.model,
+                "batch_id": batch.batch_id,
                 "verdict": verdict.verdict,
                 "triage": verdict.triage,
                 "reason": verdict.reason,
@@ -121,25 +162,19 @@ def drift_result(result: DriftResult, *, as_json: bool) -> None:
                 "report": None if result.page is None else str(result.page),
             }
         )
-    shown = sorted(features, key=lambda feature: -(feature.psi or 0.0))
+    ranked = sorted(features, key=lambda feature: (not feature.is_drifted, -feature.psi))
+    most = max(_SHOWN_FEATURES, sum(feature.is_drifted for feature in features))
+    say(f"{batch.model}: {verdict.verdict}. {verdict.reason[:1].upper()}{verdict.reason[1:]}.")
     print_table(
-        f"{result.batch.model}, batch of {result.batch.as_of}, against v{result.batch.version}'s reference",
-        [
-            {
-                "feature": feature.name,
-                "PSI": feature.psi,
-                "JS": feature.js,
-                "missing then": feature.missing_reference,
-                "missing now": feature.missing_current,
-                "moved": "yes" if feature.is_drifted else "",
-                "clock": "yes" if feature.is_clock else "",
-            }
-            for feature in shown
-        ],
+        f"{result.measurement.rows:,} customers as of {batch.as_of} against those v{batch.version} was tested on",
+        [_drift_row(feature) for feature in ranked[:most]],
     )
-    say(f"{verdict.verdict}: {verdict.reason}")
+    if len(ranked) > most:
+        say(f"{counted(len(ranked) - most, 'more column')} moved less: PSI at most {ranked[most].psi:.3f}.")
     if result.page is not None:
-        say(f"Report: {result.page}")
+        say(f"Report with pictures: {near(result.page)}")
+    if verdict.verdict == "drifted":
+        next_step("retrain", batch.model, "--reason", "drift")
     return None
 
 
@@ -149,36 +184,58 @@ def open_approvals(approvals: Sequence[Approval], *, as_json: bool) -> None:
         return print_json(
             {"approvals": [each.model_dump(mode="json", exclude={"evidence"}) for each in approvals]}
         )
-    rows = [
-        {
-            "id": each.approval_id[:8],
-            "model": each.model,
-            "proposed": f"v{each.challenger}",
-            "champion": "" if each.champion is None else f"v{each.champion}",
-            "summary": each.summary,
-            "until": f"{each.expires_at:%Y-%m-%d %H:%M} UTC",
-        }
-        for each in approvals
-    ]
-    return print_table("Waiting for approval", rows)
+    print_table(
+        "Waiting for a person",
+        [
+            {
+                "id": each.approval_id[:8],
+                "model": each.model,
+                "proposed": f"v{each.challenger}",
+                "champion": "none" if each.champion is None else f"v{each.champion}",
+                "until (UTC)": f"{each.expires_at:%Y-%m-%d %H:%M}",
+            }
+            for each in approvals
+        ],
+        empty="Nothing waits for approval.",
+    )
+    for each in approvals:
+        say(f"{each.approval_id[:8]}: {each.model} v{each.challenger} {each.summary}.")
+    if approvals:
+        say("")
+        next_step("approve", approvals[0].approval_id[:8], note="   (or: churn reject)")
+    return None
 
 
-def _score_json(result: ScoreResult) -> dict[str, object]:
-    batch = result.batch
+def answer_result(settled: Approval, *, as_json: bool) -> None:
+    """What an answer led to."""
+    if as_json:
+        return print_json(settled.model_dump(mode="json", exclude={"evidence"}))
+    after = settled.outcome or "the run that waits for it acts within seconds"
+    say(f"{settled.model} v{settled.challenger}: {settled.status.value} by {settled.decided_by}; {after}.")
+    if settled.status is ApprovalStatus.APPROVED:
+        next_step("history", settled.model)
+    return None
+
+
+def _drift_row(feature: FeatureDrift) -> dict[str, object]:
+    notes = (("moved", feature.is_drifted), ("clock", feature.is_clock))
     return {
-        "batch_id": batch.batch_id,
-        "model": batch.model,
-        "version": batch.version,
-        "as_of": str(batch.as_of),
-        "state": result.state,
-        "rows": batch.rows,
-        "accepted": batch.accepted,
-        "quarantined": batch.quarantined,
-        "quarantined_by": batch.quarantined_by,
-        "duplicate_of": batch.batch_id if result.state == "duplicate" else None,
-        "unseen": result.unseen,
-        "extra_columns": result.extra_columns,
-        "absent_columns": result.absent_columns,
-        "output": batch.output,
-        "seconds": batch.seconds,
+        "column": feature.name,
+        "PSI": feature.psi,
+        "JS": feature.js,
+        "missing then": f"{feature.missing_reference:.1%}" if feature.missing_reference else "",
+        "now": f"{feature.missing_current:.1%}" if feature.missing_current else "",
+        "note": ", ".join(word for word, holds in notes if holds),
+    }
+
+
+def _performance(report: Report) -> dict[str, object]:
+    return {
+        "as_of": str(report.as_of),
+        "version": report.version,
+        "verdict": report.verdict,
+        "auc": report.values.get("auc"),
+        "calibration_error": report.values.get("calibration_error"),
+        "matured": report.values.get("matured"),
+        "reason": report.reason,
     }

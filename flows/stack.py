@@ -86,7 +86,8 @@ class Stack:
     def start_workers(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Start the process worker and the approvals service; the work pool has to be there."""
         say("starting the worker and the approvals service")
-        pool = ["--pool", "churn", "--type", "process", "--name", "local"]
+        at_once = str(max(2, psutil.cpu_count() or 2))
+        pool = ["--pool", "churn", "--type", "process", "--name", "local", "--limit", at_once]
         self._start("worker", ["-m", "prefect", "worker", "start", *pool])
         self._start("approvals", ["-m", "flows.cli", "approvals", "--port", str(self.approvals_port)])
         self._wait("approvals", f"{self.approvals_url}/health")
@@ -233,6 +234,6 @@ def _write_record(settings: Settings, stack: Stack) -> None:
 def _read_record(settings: Settings) -> dict[str, Any] | None:
     try:
         record = json.loads(_record_path(settings).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
     return record if isinstance(record, dict) else None

@@ -37,10 +37,10 @@ def tell(
     after = _after(services, model, week, moves, first_change, len(batches))
     if as_json:
         return print_json({"weeks": rows, "after_the_change": [asdict(each) for each in after]})
-    print_table("The quarter", [{name: row[name] for name in row if name != "link"} for row in rows])
+    print_table("The quarter", [{name: row[name] for name in row if name not in {"run", "link"}} for row in rows])
     for row in rows:
         if row["link"] is not None:
-            say(f"Week {row['week']}: {row['event']}, {row['run']}: {row['link']}")
+            say(f"Week {row['week']}, {row['run']}: {row['link']}")
     for move in moves:
         start = "" if move.from_version is None else f"v{move.from_version} to "
         say(f"{move.kind.capitalize()}: {start}v{move.to_version} by {move.who} ({move.why})")
@@ -66,7 +66,7 @@ def _row(
         "champion": f"v{batch.version}",
         "AUC": _auc(performance),
         "drift": "" if drift is None else drift.verdict,
-        "event": (DRIFT_DETECTED if is_drifted else BATCH_SCORED).name,
+        "event": (DRIFT_DETECTED if is_drifted else BATCH_SCORED).name.removeprefix("churn."),
         "decision": "" if decision is None else decision.action,
         "run": "at speed" if not is_live else "scoring" if decision is None else "retraining",
         "link": f"{prefect_url}/runs/flow-run/{run}" if is_live else None,

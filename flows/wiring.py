@@ -9,7 +9,7 @@ from churnlib.adapters.inbox import LocalInbox
 from churnlib.adapters.ledger import SqlLedger
 from churnlib.adapters.mlflow_registry import MlflowRegistry
 from churnlib.adapters.parquet_table import ParquetTable
-from churnlib.ports import EventBus
+from churnlib.ports import BatchTable, EventBus
 from churnlib.settings import Settings
 from churnlib.usecases.services import Services
 
@@ -29,6 +29,7 @@ def services(settings: Settings, *, bus: EventBus | None = None) -> Services:
 
     Raises:
         ServiceUnavailable: the ledger cannot be opened.
+        ChurnError: a URL is not for a database that can be used.
     """
     data = settings.data
     if bus is None and settings.prefect_api_url is not None:
@@ -40,7 +41,7 @@ def services(settings: Settings, *, bus: EventBus | None = None) -> Services:
         registry=MlflowRegistry(settings.tracking_uri, settings.artifact_root, data / "cache"),
         snapshots=ParquetTable(data / "snapshots"),
         outcomes=ParquetTable(data / "outcomes"),
-        predictions=ParquetTable(data / "predictions"),
+        predictions=predictions_table(settings),
         quarantine=ParquetTable(data / "quarantine"),
         inbox=LocalInbox(data),
         bus=bus,
@@ -49,3 +50,12 @@ def services(settings: Settings, *, bus: EventBus | None = None) -> Services:
         reports=data / "reports",
         clock=utc_now,
     )
+
+
+def predictions_table(settings: Settings) -> BatchTable:
+    """The store of predictions that the settings ask for; PostgreSQL is connected to when it is used."""
+    if settings.predictions_url is None:
+        return ParquetTable(settings.data / "predictions")
+    from churnlib.adapters.postgres_table import PostgresTable
+
+    return PostgresTable(settings.predictions_url.get_secret_value())

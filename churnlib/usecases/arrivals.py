@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from churnlib.errors import FileRefused
 from churnlib.events import BATCH_ARRIVED, OUTCOMES_ARRIVED, Event, EventType, make_event
 from churnlib.intake.files import content_id
 from churnlib.usecases.services import Services, dispatch
@@ -16,14 +17,18 @@ def announce(services: Services, model: str) -> list[Event]:
     """
     waiting = [(BATCH_ARRIVED, path) for path in services.inbox.pending(model)]
     waiting += [(OUTCOMES_ARRIVED, path) for path in services.inbox.pending_outcomes(model)]
-    events = [_arrival(services, kind, model, path) for kind, path in waiting]
+    arrivals = [_arrival(services, kind, model, path) for kind, path in waiting]
+    events = [event for event in arrivals if event is not None]
     with services.ledger.begin() as tx:
         new = [event for event in events if tx.publish(event)]
     dispatch(services)
     return new
 
 
-def _arrival(services: Services, kind: EventType, model: str, path: Path) -> Event:
+def _arrival(services: Services, kind: EventType, model: str, path: Path) -> Event | None:
     name = services.inbox.name_of(model, path)
-    subject = f"{name}:{content_id(path)[:16]}"
+    try:
+        subject = f"{name}:{content_id(path)[:16]}"
+    except (FileRefused, FileNotFoundError):  # another run took it since it was listed
+        return None
     return make_event(kind, model=model, subject=subject, occurred_at=services.clock(), file=name)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import polars as pl
 
-from churnlib.errors import ChurnError
+from churnlib.errors import ChurnError, ServiceUnavailable
 from churnlib.events import DRIFT_DETECTED, make_event
 from churnlib.monitoring.drift import DriftVerdict, judge
 from churnlib.monitoring.measurement import DriftMeasurement, measure
 from churnlib.monitoring.profile import Reference
 from churnlib.monitoring.sample import read_sample, sample_columns
-from churnlib.records import Batch, Report, ReportKind
-from churnlib.usecases.scoring import batch_rows
+from churnlib.records import Batch, BatchStatus, Report, ReportKind
+from churnlib.usecases.batches import batch_rows
 from churnlib.usecases.services import Run, Services, dispatch, metric_step
 
 REFERENCE, REFERENCE_SAMPLE = "reference.json", "reference_sample.parquet"
@@ -44,21 +44,18 @@ def check_drift(services: Services, run: Run, *, model: str, batch_id: str, key:
     accepted, predictions = batch_rows(services, batch)
     run.progress.step(f"comparing {accepted.height:,} customers with version {version}'s training rows")
     measurement = measure(reference, accepted, predictions["probability"], release.spec)
-    with services.ledger.begin() as tx:
-        reports = tx.reports(model, ReportKind.DRIFT, version=version)
+    reports = services.live_reports(model, ReportKind.DRIFT, version=version)
     earlier = [report for report in reports if batch.as_of and report.as_of < batch.as_of]
     verdict = judge(measurement, earlier, spec.drift)
-    page = None
-    if spec.drift.report == "always" or (spec.drift.report == "moved" and verdict.verdict != "stable"):
-        run.progress.step("drawing the drift report")
-        sample = read_sample(release.parts[REFERENCE_SAMPLE])
-        seed = release.spec.training.seed
-        current = sample_columns(accepted, predictions["probability"], release.spec, seed=seed)
-        page = _page(services, batch, sample, current)
-        services.registry.log_artifact(model, version, page, "drift")
     _log_metrics(services, batch, version, measurement)
     _record(services, run, batch, version, measurement, verdict, key)
     dispatch(services)
+    page = None  # after the verdict: drawing takes longer than measuring, and nothing waits for a picture
+    if spec.drift.report == "always" or (spec.drift.report == "moved" and verdict.verdict != "stable"):
+        run.progress.step("drawing the drift report")
+        seed = release.spec.training.seed
+        current = sample_columns(accepted, predictions["probability"], release.spec, seed=seed)
+        page = _page(services, run, batch, read_sample(release.parts[REFERENCE_SAMPLE]), current)
     return DriftResult(batch, measurement, verdict, page)
 
 
@@ -77,9 +74,10 @@ def find_batch(services: Services, model: str, start: str | None = None) -> str:
         )
     found = batches[-1:] if start is None else [each for each in batches if each.startswith(start)]
     if len(found) != 1:
+        said = f"Several batches of {model} begin" if found else f"No batch of {model} begins"
         raise ChurnError(
-            f"{'Several batches' if found else 'No batch'} of {model} begin with {start!r}.",
-            hint="Give more of the id; `churn score` prints it, and leave it out for the newest.",
+            f"{said} with {start!r}.",
+            hint="Give more of its id, which `churn score` prints, or none for the newest.",
         )
     return found[0]
 
@@ -95,11 +93,21 @@ def _scored_batch(services: Services, model: str, batch_id: str) -> tuple[Batch,
     return batch, batch.version
 
 
-def _page(services: Services, batch: Batch, reference: pl.DataFrame, current: pl.DataFrame) -> Path:
+def _page(
+    services: Services, run: Run, batch: Batch, reference: pl.DataFrame, current: pl.DataFrame
+) -> Path | None:
+    """Draw the page and hang it on the version's run; a worker without the drawing library goes on without."""
+    assert batch.version is not None
     folder = services.reports / batch.model
     folder.mkdir(parents=True, exist_ok=True)
     destination = folder / f"drift-{batch.as_of}-{batch.batch_id[:12]}.html"
-    return services.reporter.write(reference, current, destination)
+    try:
+        page = services.reporter.write(reference, current, destination)
+    except ServiceUnavailable as error:
+        run.progress.step(str(error))
+        return None
+    services.registry.log_artifact(batch.model, batch.version, page, "drift")
+    return page
 
 
 def _log_metrics(services: Services, batch: Batch, version: int, measurement: DriftMeasurement) -> None:
@@ -144,7 +152,7 @@ def _record(
     )
     with services.ledger.begin() as tx:
         tx.save_report(report)
-        if verdict.verdict == "drifted":
+        if verdict.verdict == "drifted" and batch.status is BatchStatus.SCORED:  # a corrected one alarms nobody
             tx.publish(event)
         if key is not None:
             tx.finish(key, result=verdict.verdict, now=services.clock())

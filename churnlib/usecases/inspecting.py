@@ -13,12 +13,28 @@ from churnlib.spec import load_spec
 
 @dataclass(frozen=True)
 class WrittenSpec:
-    """What was written; `warnings` have the keys column, kind and message."""
+    """What was written.
+
+    Attributes:
+        warnings: with the keys column (empty: the whole file), kind and message.
+        left_out: columns that are no features, with a warning that says why.
+        id_column: the customer's id.
+        as_of_column: the date of each row; None where the delivery's own date counts.
+        label_column: who churned.
+        positive: the label's value that means churned, as written in the file.
+        churn_share: of the rows with a label, 0 to 1.
+    """
 
     spec: Path
     rows: int
     features: int
     warnings: tuple[Mapping[str, str], ...]
+    left_out: tuple[str, ...]
+    id_column: str
+    as_of_column: str | None
+    label_column: str
+    positive: str
+    churn_share: float
 
 
 def write_spec(
@@ -39,7 +55,9 @@ def write_spec(
         ChurnError: there is a spec already, and `replace` was not asked for.
     """
     if destination.exists() and not replace:
-        raise ChurnError(f"{destination} is there already.", hint="Give another --name, or --force to replace it.")
+        raise ChurnError(
+            f"There is a spec {destination} already.", hint="Give another --name, or --force to replace it."
+        )
     inspection = inspect(
         file,
         name=destination.stem,
@@ -50,7 +68,7 @@ def write_spec(
     )
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.with_suffix(".toml.tmp")
-    temporary.write_text(inspection.spec_text)
+    temporary.write_text(inspection.spec_text, encoding="utf-8")
     temporary.replace(destination)
     load_spec(destination)
     if page is not None:
@@ -58,7 +76,18 @@ def write_spec(
 
         page.parent.mkdir(parents=True, exist_ok=True)
         write_report(inspection, page)
-    warnings = tuple(
-        {"column": each.column, "kind": each.kind, "message": each.message} for each in inspection.warnings
+    draft = inspection.draft
+    return WrittenSpec(
+        spec=destination,
+        rows=inspection.rows,
+        features=inspection.features,
+        warnings=tuple(
+            {"column": each.column, "kind": each.kind, "message": each.message} for each in inspection.warnings
+        ),
+        left_out=tuple(column.name for column in draft.columns if column.name in draft.left_out),
+        id_column=draft.id_column,
+        as_of_column=draft.as_of_column,
+        label_column=draft.label_column,
+        positive=draft.positive,
+        churn_share=draft.churn_share,
     )
-    return WrittenSpec(destination, inspection.rows, inspection.features, warnings)

@@ -13,9 +13,13 @@ from churnlib.events import PERFORMANCE_DEGRADED, make_event
 from churnlib.intake.files import content_id, read_raw
 from churnlib.intake.outcomes import check_outcomes
 from churnlib.monitoring.performance import Performance, judge_performance, measure_performance
+from churnlib.ports import CHAMPION
 from churnlib.records import Batch, OutcomeFile, Report, ReportKind
 from churnlib.spec import AS_OF, ID, KNOWN_AT, Spec
 from churnlib.usecases.services import Run, Services, dispatch, metric_step
+
+RECEIVED_AT = "received_at"
+"""When a row of the outcomes table was delivered, UTC: a correction may be known on the same day."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,15 @@ def take_outcomes(
 def known_outcomes(
     services: Services, model: str, *, since: date | None = None, until: date | None = None
 ) -> pl.LazyFrame | None:
-    """What is known of each customer and `as_of`: one row a pair, the latest known where several came."""
+    """What is known by now of each customer and `as_of`: an outcomes frame.
+
+    Of several for one pair the one counts that was known last; known on the same day, the one delivered last.
+    """
     rows = services.outcomes.scan(model, since=since, until=until)
     if rows is None:
         return None
-    return rows.sort(KNOWN_AT).unique([ID, AS_OF], keep="last", maintain_order=True)
+    known = rows.filter(pl.col(KNOWN_AT) <= services.clock().date()).sort(KNOWN_AT, RECEIVED_AT)
+    return known.unique([ID, AS_OF], keep="last", maintain_order=True).drop(RECEIVED_AT)
 
 
 def measure_batches(services: Services, run: Run, *, model: str, since: date, until: date) -> list[Report]:
@@ -82,8 +90,10 @@ def _keep(
     today = services.clock().date()
     checked = check_outcomes(read_raw(path, spec.input), spec, source=path.name, today=today)
     dates = checked.outcomes.get_column(AS_OF).unique().sort().to_list()
+    received = pl.lit(services.clock()).cast(pl.Datetime("us", "UTC")).alias(RECEIVED_AT)
+    outcomes = checked.outcomes.lazy().with_columns(received)
     for as_of in dates:
-        rows = checked.outcomes.lazy().filter(pl.col(AS_OF) == as_of)
+        rows = outcomes.filter(pl.col(AS_OF) == as_of)
         services.outcomes.replace(spec.name, f"{file_id[:32]}-{as_of}", as_of, rows)
     file = OutcomeFile(
         model=spec.name,
@@ -113,8 +123,7 @@ def _measure(services: Services, run: Run, batch: Batch) -> Report | None:
         cutoff=services.clock().date(),
     )
     release = services.release(batch.model, batch.version)
-    with services.ledger.begin() as tx:
-        earlier = tx.reports(batch.model, ReportKind.PERFORMANCE, version=batch.version)
+    earlier = services.live_reports(batch.model, ReportKind.PERFORMANCE, version=batch.version)
     history = [report for report in earlier if report.as_of < batch.as_of]
     verdict, reason = judge_performance(
         performance,
@@ -155,9 +164,10 @@ def _record(
         as_of=batch.as_of.isoformat(),
         reason=reason,
     )
+    champion = services.registry.by_alias(batch.model, CHAMPION) if verdict == "degraded" else None
     with services.ledger.begin() as tx:
         tx.save_report(report)
-        if verdict == "degraded":
+        if champion is not None and champion.version == batch.version:  # a former one has had its successor
             tx.publish(event)
     return report
 

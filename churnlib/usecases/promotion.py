@@ -124,7 +124,8 @@ def _act(services: Services, run: Run, approval: Approval) -> str:
             hint="Try again in a minute.",
         )
     try:
-        return _promote(services, approval)
+        # another run may have ended since the approval was read
+        return find_approval(services, approval.approval_id).outcome or _promote(services, approval)
     finally:
         with services.ledger.begin() as tx:
             tx.release(work, owner=run.run_id)
@@ -148,7 +149,7 @@ def _promote(services: Services, approval: Approval) -> str:
         registry.set_alias(model, CHAMPION, new)
     _drop_challenger(services, approval)
     _record(services, approval)
-    return f"promoted v{new}"
+    return _promoted(approval)
 
 
 def _record(services: Services, approval: Approval) -> None:
@@ -177,6 +178,12 @@ def _record(services: Services, approval: Approval) -> None:
                 )
             )
         tx.publish(event)
+        # with the transition, so that a repetition after a rollback does not promote again
+        tx.annotate_approval(approval.approval_id, outcome=_promoted(approval))
+
+
+def _promoted(approval: Approval) -> str:
+    return f"promoted v{approval.challenger}"
 
 
 def _drop_challenger(services: Services, approval: Approval) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 
 from churnlib.errors import ChurnError
@@ -12,20 +11,14 @@ from churnlib.governance.approvals import request
 from churnlib.governance.evidence import Evidence, summary
 from churnlib.governance.gates import GateResult
 from churnlib.modelling.metrics import Metrics
-from churnlib.monitoring.policy import Situation, Trigger, decide
+from churnlib.monitoring.policy import Trigger, decide
 from churnlib.ports import CHALLENGER, CHAMPION, LedgerTransaction, ModelVersion
-from churnlib.records import Approval, ApprovalStatus, Decision, ReportKind, Transition
+from churnlib.records import Approval, Decision, Transition
 from churnlib.spec import Spec
+from churnlib.usecases.labelled import LabelledRows, rows_from_file, rows_from_history
 from churnlib.usecases.services import Run, Services, dispatch
-from churnlib.usecases.training import (
-    LabelledRows,
-    compare_with_champion,
-    fit_and_register,
-    matured_counts,
-    matured_dates,
-    rows_from_file,
-    rows_from_history,
-)
+from churnlib.usecases.situation import GATE_TAG, HELD, situation_of
+from churnlib.usecases.training import compare_with_champion, fit_and_register
 
 LEASE_SECONDS = 3 * 3600.0
 
@@ -77,6 +70,22 @@ def retrain(services: Services, run: Run, *, model: str, trigger: Trigger, reaso
     spec = services.spec(model)
     with services.ledger.begin() as tx:
         decided = next((decision for decision in tx.decisions(model) if decision.key == key), None)
+        claim = tx.claim(key, owner=run.run_id, now=services.clock(), lease_seconds=LEASE_SECONDS)
+    if decided is not None and claim.state == "done":
+        dispatch(services)
+        return RetrainResult(decided, None)
+    if claim.state != "mine":
+        raise ChurnError(f"{claim.owner} is at work on {key}.", hint="Wait for it to end.")
+    try:
+        return _answer(services, run, spec, trigger, reason, key, decided)
+    finally:
+        with services.ledger.begin() as tx:
+            tx.release(key, owner=run.run_id)  # nothing happens where it is done
+
+
+def _answer(
+    services: Services, run: Run, spec: Spec, trigger: Trigger, reason: str, key: str, decided: Decision | None
+) -> RetrainResult:
     decision = decided or _decide(services, run, spec, trigger, reason, key)
     if decision.action == "wait":
         with services.ledger.begin() as tx:
@@ -88,7 +97,7 @@ def retrain(services: Services, run: Run, *, model: str, trigger: Trigger, reaso
 
 
 def _decide(services: Services, run: Run, spec: Spec, trigger: Trigger, reason: str, key: str) -> Decision:
-    situation = _situation(services, spec, trigger, reason)
+    situation = situation_of(services, spec, trigger, reason)
     answer = decide(
         situation,
         spec.retraining,
@@ -108,74 +117,6 @@ def _decide(services: Services, run: Run, spec: Spec, trigger: Trigger, reason: 
     with services.ledger.begin() as tx:
         tx.save_decision(decision)
     return decision
-
-
-def _situation(services: Services, spec: Spec, trigger: Trigger, reason: str) -> Situation:
-    champion = services.registry.by_alias(spec.name, CHAMPION)
-    release = services.release(spec.name, champion.version) if champion else None
-    version = champion.version if champion else None
-    with services.ledger.begin() as tx:
-        batches = [batch for batch in tx.batches(spec.name) if batch.as_of is not None]
-        drift = tx.reports(spec.name, ReportKind.DRIFT, version=version)
-        trainings = [entry for entry in tx.decisions(spec.name) if entry.action == "retrain"]
-        approvals = tx.approvals(spec.name)
-    latest = drift[-1] if drift else None
-    matured = matured_dates(services, spec)
-    rows, positives = matured_counts(services, spec)
-    cutoff = release.cutoff if release else None
-    since = _since(services, spec, version, trigger)
-    dates = [batch.as_of for batch in batches if batch.as_of is not None]
-    following = next((as_of for as_of in dates if not matured or as_of > matured[-1]), None)
-    return Situation(
-        trigger=trigger,
-        as_of=dates[-1] if dates else services.clock().date(),
-        triage=latest.triage if latest else "none",
-        trigger_reason=reason,
-        first_moved=since,
-        champion_cutoff=cutoff,
-        last_training=trainings[-1].as_of if trainings else None,
-        new_matured_snapshots=_fresh(matured, since, cutoff),
-        open_challenger=any(approval.status is ApprovalStatus.PENDING for approval in approvals),
-        rejected_in_a_row=_rejected_in_a_row(approvals),
-        horizon_days=spec.horizon_days,
-        matured_rows=rows,
-        matured_positives=positives,
-        next_maturity=following + timedelta(days=spec.horizon_days) if following else None,
-    )
-
-
-def _since(services: Services, spec: Spec, version: int | None, trigger: Trigger) -> date | None:
-    """The `as_of` of the first batch of the run of bad ones that this trigger is about."""
-    bad = {
-        "drift": (ReportKind.DRIFT, {"watch", "drifted"}),
-        "performance": (ReportKind.PERFORMANCE, {"low", "degraded"}),
-    }
-    if trigger not in bad:
-        return None
-    kind, verdicts = bad[trigger]
-    with services.ledger.begin() as tx:
-        reports = tx.reports(spec.name, kind, version=version)
-    first = None
-    for report in reversed(reports):
-        if report.verdict not in verdicts:
-            break
-        first = report.as_of
-    return first
-
-
-def _fresh(matured: tuple[date, ...], since: date | None, cutoff: date | None) -> tuple[date, ...]:
-    if since is not None:
-        return tuple(as_of for as_of in matured if as_of >= since)
-    return tuple(as_of for as_of in matured if cutoff is None or as_of > cutoff)
-
-
-def _rejected_in_a_row(approvals: list[Approval]) -> int:
-    count = 0
-    for approval in reversed(approvals):
-        if approval.status is ApprovalStatus.APPROVED:
-            break
-        count += approval.status is ApprovalStatus.REJECTED
-    return count
 
 
 def _train(services: Services, run: Run, spec: Spec, rows: LabelledRows, *, key: str, trigger: str) -> TrainResult:
@@ -224,7 +165,8 @@ def _crown(services: Services, run: Run, version: ModelVersion, key: str) -> Non
         kind="initial",
     )
     with services.ledger.begin() as tx:
-        if not any(entry.kind == "initial" for entry in tx.transitions(version.model)):
+        known = {entry.to_version for entry in tx.transitions(version.model) if entry.kind == "initial"}
+        if version.version not in known:
             tx.append_transition(
                 Transition(
                     model=version.model,
@@ -255,7 +197,7 @@ def _propose(
         spec.name,
         version.version,
         {
-            "churn.gate": "passed" if gate.passed else "held",
+            GATE_TAG: "passed" if gate.passed else HELD,
             "churn.gate_reasons": "; ".join(gate.reasons)[:500],
         },
     )

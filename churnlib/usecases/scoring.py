@@ -12,15 +12,13 @@ import polars as pl
 from churnlib.errors import FileRefused
 from churnlib.events import BATCH_REFUSED, BATCH_SCORED, make_event
 from churnlib.intake.contract import Checked, check
-from churnlib.intake.files import content_id, read_raw
+from churnlib.intake.files import read_raw
 from churnlib.modelling.release import Release
 from churnlib.modelling.scoring import score
 from churnlib.ports import LedgerTransaction
 from churnlib.records import Batch, BatchStatus
-from churnlib.spec import AS_OF
+from churnlib.usecases.batches import hold, superseded, take, work_key
 from churnlib.usecases.services import Run, Services, dispatch
-
-LEASE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -64,22 +62,12 @@ def score_file(
         ReleaseCorrupt: the champion's release does not verify; the file stays where it is.
     """
     services.spec(model)  # a wrong spec is said before anything is claimed
-    batch_id = content_id(path)
-    now = services.clock()
-    with services.ledger.begin() as tx:
-        known = tx.batch(model, batch_id)
-        if known is not None and known.status in {BatchStatus.SCORED, BatchStatus.SUPERSEDED}:
-            _finish(tx, key, f"duplicate of {batch_id}", services)
-            claim = None
-        else:
-            claim = tx.claim(_work(model, batch_id), owner=run.run_id, now=now, lease_seconds=LEASE_SECONDS)
-    if known is not None and claim is None:
-        if services.inbox.owns(path):
-            services.inbox.accept(model, path)
-        return ScoreResult(known, "duplicate", {})
-    batch = known or Batch(model=model, batch_id=batch_id, source=path.name, received_at=now)
-    if claim is not None and claim.state == "busy":
+    batch, state = take(services, run, model, path, key)
+    if state == "busy":
         return ScoreResult(batch, "busy", {})
+    if state == "duplicate":
+        _put_away(services, model, path)
+        return ScoreResult(batch, "duplicate", {})
     try:
         champion = services.champion(model)
         release = services.release(model, champion.version)
@@ -89,12 +77,17 @@ def score_file(
         raise
     except BaseException:
         with services.ledger.begin() as tx:
-            tx.release(_work(model, batch_id), owner=run.run_id)
+            tx.release(work_key(batch), owner=run.run_id)
         raise
+    _put_away(services, model, path)
+    return result
+
+
+def _put_away(services: Services, model: str, path: Path) -> None:
+    """What comes after the commit, and is made up for where an earlier run was killed before it."""
     if services.inbox.owns(path):
         services.inbox.accept(model, path)
     dispatch(services)
-    return result
 
 
 def _score(
@@ -122,6 +115,8 @@ def _score(
         pl.lit(batch.batch_id).alias("batch_id"),
         pl.lit(services.clock()).cast(pl.Datetime("us", "UTC")).alias("scored_at"),
     )
+    with services.ledger.begin() as tx:
+        hold(tx, services, run, batch)
     output = _write(services, batch, checked, frame)
     done = batch.model_copy(
         update={
@@ -139,7 +134,7 @@ def _score(
             "reason": None,
         }
     )
-    _commit(services, done, key)
+    done = _commit(services, run, done, key)
     return ScoreResult(done, "scored", scored.unseen, checked.extra_columns, checked.absent_columns)
 
 
@@ -152,7 +147,7 @@ def _write(services: Services, batch: Batch, checked: Checked, frame: pl.DataFra
     return services.predictions.replace(*place, frame.lazy())
 
 
-def _commit(services: Services, done: Batch, key: str | None) -> None:
+def _commit(services: Services, run: Run, done: Batch, key: str | None) -> Batch:
     """The commit point: the batch, the supersession, the event and the keys in one transaction."""
     assert done.as_of is not None
     event = make_event(
@@ -166,14 +161,20 @@ def _commit(services: Services, done: Batch, key: str | None) -> None:
         rows=done.accepted,
     )
     with services.ledger.begin() as tx:
-        for other in tx.batches(done.model):
-            if other.as_of == done.as_of and other.status is BatchStatus.SCORED:
-                said = f"superseded by {done.source} ({done.batch_id[:12]})"
-                tx.save_batch(other.model_copy(update={"status": BatchStatus.SUPERSEDED, "reason": said}))
+        hold(tx, services, run, done)
+        others = [other for other in tx.batches(done.model) if other.as_of == done.as_of]
+        rivals = [other for other in others if other.status is BatchStatus.SCORED]
+        later = next((other for other in rivals if other.received_at > done.received_at), None)
+        if later is not None:
+            done = superseded(done, by=later)
+        else:
+            for other in rivals:
+                tx.save_batch(superseded(other, by=done))
+            tx.publish(event)
         tx.save_batch(done)
-        tx.publish(event)
-        tx.finish(_work(done.model, done.batch_id), result="scored", now=services.clock())
+        tx.finish(work_key(done), result="scored", now=services.clock())
         _finish(tx, key, "scored", services)
+    return done
 
 
 def _refuse(services: Services, run: Run, batch: Batch, path: Path, error: FileRefused, key: str | None) -> None:
@@ -189,9 +190,10 @@ def _refuse(services: Services, run: Run, batch: Batch, path: Path, error: FileR
         reason=error.message,
     )
     with services.ledger.begin() as tx:
+        hold(tx, services, run, batch)
         tx.save_batch(refused)
         tx.publish(event)
-        tx.release(_work(batch.model, batch.batch_id), owner=run.run_id)
+        tx.release(work_key(batch), owner=run.run_id)
         _finish(tx, key, "refused", services)
     if services.inbox.owns(path):
         services.inbox.refuse(
@@ -200,27 +202,6 @@ def _refuse(services: Services, run: Run, batch: Batch, path: Path, error: FileR
     dispatch(services)
 
 
-def _work(model: str, batch_id: str) -> str:
-    return f"score:{model}:{batch_id}"
-
-
 def _finish(tx: LedgerTransaction, key: str | None, result: str, services: Services) -> None:
     if key is not None:
         tx.finish(key, result=result, now=services.clock())
-
-
-def batch_rows(services: Services, batch: Batch) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The accepted rows and the predictions of a scored batch, in the same order.
-
-    Raises:
-        FileRefused: rows of a batch that the ledger calls scored are not in the tables.
-    """
-    accepted = services.snapshots.scan_batch(batch.model, batch.batch_id)
-    predictions = services.predictions.scan_batch(batch.model, batch.batch_id)
-    if accepted is None or predictions is None:
-        raise FileRefused(
-            f"The rows of batch {batch.batch_id[:12]} ({batch.source}) are gone from the data folder.",
-            hint="Restore the folder from a backup, or deliver the file again after correcting a row.",
-        )
-    order = ["customer_id", AS_OF]
-    return accepted.sort(order).collect(), predictions.sort(order).collect()

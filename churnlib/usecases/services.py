@@ -22,7 +22,7 @@ from churnlib.ports import (
     Progress,
     Silent,
 )
-from churnlib.records import BatchStatus
+from churnlib.records import BatchStatus, Report, ReportKind
 from churnlib.spec import Spec, load_spec
 
 
@@ -89,6 +89,13 @@ class Services:
         with self.ledger.begin() as tx:
             scored = (batch for batch in tx.batches(model) if batch.status is BatchStatus.SCORED)
             return frozenset(batch.batch_id for batch in scored)
+
+    def live_reports(self, model: str, kind: ReportKind, *, version: int | None) -> list[Report]:
+        """Reports on the batches that count, by `as_of`, then creation; of all versions where none is given."""
+        live = self.live_batches(model)
+        with self.ledger.begin() as tx:
+            reports = tx.reports(model, kind, version=version)
+        return [report for report in reports if report.batch_id in live]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from churnlib.adapters.parquet_table import ParquetTable
+from churnlib.adapters.postgres_table import PostgresTable
 from churnlib.errors import ChurnError
 from churnlib.ports import BatchTable
 
@@ -19,9 +22,22 @@ MONDAY = date(2026, 3, 2)
 WEEK = timedelta(days=7)
 
 
-@pytest.fixture(params=["parquet"])
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> BatchTable:
-    return {"parquet": ParquetTable(tmp_path / "table [1] 50%")}[request.param]
+MakeTable = Callable[[], BatchTable]
+
+
+@pytest.fixture(params=["parquet", "postgresql"])
+def new_table(request: pytest.FixtureRequest, tmp_path: Path) -> MakeTable:
+    """Makes empty tables."""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        return lambda: PostgresTable(server.new_database())
+    numbers = itertools.count()
+    return lambda: ParquetTable(tmp_path / f"table [{next(numbers)}] 50%")
+
+
+@pytest.fixture
+def table(new_table: MakeTable) -> BatchTable:
+    return new_table()
 
 
 def rows(*names: str, as_of: date = MONDAY, **more: object) -> pl.LazyFrame:
@@ -134,14 +150,14 @@ def test_a_column_that_went_is_null_in_later_batches_and_numbers_widen(table: Ba
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    batches=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4), min_size=1, max_size=4),
+    batches=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True), min_size=1, max_size=4),
     since=st.integers(0, 6),
     span=st.integers(0, 6),
 )
 def test_a_range_is_exact_for_batches_of_several_dates(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], since: int, span: int
+    new_table: MakeTable, batches: list[list[int]], since: int, span: int
 ) -> None:
-    table: BatchTable = ParquetTable(tmp_path_factory.mktemp("table"))
+    table = new_table()
     for number, weeks in enumerate(batches):
         frame = pl.concat([rows(str(week), as_of=MONDAY + week * WEEK) for week in weeks])
         table.replace("telco", f"b{number}", MONDAY + weeks[0] * WEEK, frame)

@@ -195,7 +195,7 @@ def play(*, yes: bool, keep: bool, customers: int, seed: int, as_json: bool) -> 
         if keep:
             wait_for_end(stack)
         elif not as_json:
-            say("\nThe stack is stopped; `make demo ARGS=--keep` leaves it up, so that the addresses answer.")
+            say("The stack is stopped now; `make demo ARGS=--keep` leaves it up, so that the addresses answer.")
 
 
 def _play(demo: Demo) -> None:

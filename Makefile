@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
+# tests run side by side, and threads that spin while they wait would starve each other
+export OMP_WAIT_POLICY := passive
 .PHONY: help setup demo test test-fast check lock clean
 
 help:  ## show this list

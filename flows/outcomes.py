@@ -33,7 +33,7 @@ def outcomes(model: str | None = None, file: str | None = None, key: str | None 
         key: Key of the event that started this run; empty when started by hand or by the clock.
     """
     services = open_services()
-    if handled := acted_on(services, key):
+    if handled := acted_on(services, key, is_repeatable=True):
         return Completed(message=handled)
     reports: list[Report] = []
     refused = []

@@ -65,10 +65,18 @@ retried = task(
 """A task that is tried again where a service did not answer, and only then."""
 
 
-def acted_on(services: Services, key: str | None, *, lease_seconds: float = 3600.0) -> str | None:
+def acted_on(
+    services: Services, key: str | None, *, lease_seconds: float = 3600.0, is_repeatable: bool = False
+) -> str | None:
     """Take the key of the event that started this run; a sentence where there is nothing left to do.
 
     The same run may take its key again: Prefect starts a run from the top after a suspension or a retry.
+
+    Args:
+        services: the ports.
+        key: None for a run that no event started.
+        lease_seconds: after so long without an end, another run may take the key.
+        is_repeatable: the work itself knows what was done; repeating it tidies up after a kill.
     """
     if key is None:
         return None
@@ -76,6 +84,8 @@ def acted_on(services: Services, key: str | None, *, lease_seconds: float = 3600
     with services.ledger.begin() as tx:
         claim = tx.claim(key, owner=run, now=services.clock(), lease_seconds=lease_seconds)
     if claim.state == "mine":
+        return None
+    if claim.state == "done" and is_repeatable:
         return None
     if claim.state == "done":
         return f"this event was acted on before: {claim.result}"

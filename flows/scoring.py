@@ -35,7 +35,7 @@ def scoring(model: str | None = None, file: str | None = None, key: str | None =
         key: Key of the event that started this run; empty when started by hand or by the clock.
     """
     services = open_services()
-    if handled := acted_on(services, key):
+    if handled := acted_on(services, key, is_repeatable=True):
         return Completed(message=handled)
     results, refused = [], []
     for name, path, own_key in _waiting(services, model, file, key):

@@ -86,8 +86,10 @@ class Stack:
     def start_workers(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Start the process worker and the approvals service; the work pool has to be there."""
         say("starting the worker and the approvals service")
-        at_once = str(max(2, psutil.cpu_count() or 2))
-        pool = ["--pool", "churn", "--type", "process", "--name", "local", "--limit", at_once]
+        # no --limit: a run that is resumed before its suspended process has gone would take a second place,
+        # and Prefect 3.8's worker dies of that ("this borrower is already holding one of this
+        # CapacityLimiter's tokens")
+        pool = ["--pool", "churn", "--type", "process", "--name", "local"]
         self._start("worker", ["-m", "prefect", "worker", "start", *pool])
         self._start("approvals", ["-m", "flows.cli", "approvals", "--port", str(self.approvals_port)])
         self._wait("approvals", f"{self.approvals_url}/health")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
+import numpy as np
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -17,6 +18,8 @@ from prefect.states import Running
 
 from churnlib.errors import DecisionRefused
 from churnlib.events import BATCH_ARRIVED, DRIFT_DETECTED, make_event
+from churnlib.governance.approvals import request
+from churnlib.governance.comparison import compare
 from churnlib.ports import CHAMPION, FORMER_CHAMPION
 from churnlib.records import Approval, ApprovalStatus
 from churnlib.simulation.history import write_labelled
@@ -249,21 +252,32 @@ def make_bus_services(live: Services, url: str) -> Services:
 
 def _open_question(live: Services, stack: Stack) -> Approval:
     """A request about a challenger, with its run suspended."""
-    with live.ledger.begin() as tx:
-        decided = tx.approvals(MODEL)[-1]
-    asked = decided.model_copy(
-        update={
-            "approval_id": str(uuid4()),
-            "status": ApprovalStatus.PENDING,
-            "flow_run_id": None,
-            "decided_by": None,
-            "decided_at": None,
-            "source": None,
-            "reason": None,
-            "outcome": None,
-            "woken_at": None,
-            "created_at": now(),
-        }
+    champion = live.champion(MODEL)
+    batch = live.snapshots.scan(MODEL)
+    assert batch is not None
+    rows = batch.collect().unique("customer_id", maintain_order=True)
+    rng = np.random.default_rng(1)
+    churned = rng.random(rows.height) < 0.2
+    evidence = compare(
+        churned=churned,
+        champion_probability=rng.random(rows.height),
+        challenger_probability=np.clip(0.4 * churned + 0.5 * rng.random(rows.height), 0, 1),
+        rows=rows,
+        spec=live.spec(MODEL),
+        champion=champion.version,
+        challenger=99,
+        cutoff=None,
+    )
+    asked = request(
+        evidence,
+        model=MODEL,
+        challenger=99,
+        challenger_run_id="none",
+        champion=champion.version,
+        key=str(uuid4()),
+        flow_run_id=None,
+        now=now(),
+        policy=live.spec(MODEL).approval,
     )
     with live.ledger.begin() as tx:
         assert tx.open_approval(asked)

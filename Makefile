@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 # tests run side by side, and threads that spin while they wait would starve each other
 export OMP_WAIT_POLICY := passive
-.PHONY: help setup demo test test-fast check lock clean
+.PHONY: help setup demo test test-fast check bench lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ check: setup  ## lint, format, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+bench: setup  ## speed as ratios within one run, with the machine's facts
+	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 lock:  ## recompile requirements*.txt from pyproject.toml (hashes, no addresses)
 	$(BIN)/python -m pip install --quiet uv

@@ -13,6 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds `churnlib/`, `flows/` and `prefect.yaml`."""
 
 
+def _default_home() -> Path:
+    """The checkout; where the library was installed without one, the current folder."""
+    return ROOT if (ROOT / "prefect.yaml").is_file() else Path.cwd()
+
+
 class Settings(BaseSettings):
     """Every setting, from `CHURN_*` variables; the defaults are the embedded stack.
 
@@ -27,7 +32,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CHURN_", extra="ignore", frozen=True, populate_by_name=True)
 
-    home: Path = ROOT
+    home: Path = Field(default_factory=_default_home)
     ledger_url: SecretStr | None = None
     predictions_url: SecretStr | None = None
     mlflow_tracking_uri: str | None = None

@@ -88,7 +88,9 @@ def plain(text: str) -> str:
 
 
 def near(path: str | Path) -> str:
-    """A path as one would type it here: relative where it lies below the current folder."""
+    """A path as one would type it here: relative where it lies below the current folder; a URL as it is."""
+    if "://" in str(path):
+        return str(path)
     given = Path(path)
     return str(given.relative_to(Path.cwd())) if given.is_relative_to(Path.cwd()) else str(given)
 

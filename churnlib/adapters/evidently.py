@@ -65,7 +65,7 @@ class EvidentlyReporter:
         except ImportError as error:
             raise ServiceUnavailable(
                 f"The drift report cannot be drawn: {error}.",
-                hint="Install the extra `reports`, or say drift.report = \"never\" in the spec.",
+                hint='Install the extra `reports`, or say drift.report = "never" in the spec.',
             ) from error
 
         numbers = [_harmless(name) for name, dtype in reference.schema.items() if dtype.is_numeric()]

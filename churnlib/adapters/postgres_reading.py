@@ -28,6 +28,7 @@ class Dates:
     last: date = date.max
 
     def cover(self, other: Dates) -> bool:
+        """Whether all of the other's days are among these."""
         return self.first <= other.first and other.last <= self.last
 
 
@@ -83,7 +84,7 @@ def _read(session: Session, part: Part, wanted: pl.Schema, dates: Dates, limit: 
     is_inside = dates.cover(part.dates)
     needed = set(wanted) if is_inside else {*wanted, AS_OF}
     kept = pl.Schema({name: dtype for name, dtype in part.schema.items() if name in needed})
-    query = f"SELECT {', '.join(map(quoted, [ROW, *kept]))} FROM {quoted(part.table)}"
+    query = f"SELECT {', '.join(map(quoted, [ROW, *kept]))} FROM {quoted(part.table)}"  # noqa: S608
     if is_inside and limit is not None:
         query += f" ORDER BY {ROW} LIMIT {limit:d}"
     rows = session.frame(query).sort(ROW)  # sorted here: the server would sort on its disk
@@ -92,4 +93,4 @@ def _read(session: Session, part: Part, wanted: pl.Schema, dates: Dates, limit: 
     # through the part's own types: what was widened since comes back as it was written
     narrow = [pl.col(name).cast(dtype) for name, dtype in kept.items()]
     absent = [pl.lit(None).alias(name) for name in wanted if name not in kept]
-    return rows.slice(0, limit).select(*narrow, *absent).select(wanted.names()).cast(wanted)
+    return rows.slice(0, limit).with_columns(*narrow, *absent).select(wanted.names()).cast(wanted)

@@ -23,13 +23,16 @@ BATCHES: Final = "predictions_batches"
 ROW: Final = "row_number"
 """Place of a row in its batch, from 0: a table has no order of its own."""
 
+OWN: Final = ("model", "batch_id", "version", ID, ROW)
+"""Columns that are there from the start."""
+
 _SCHEMA_LOCK: Final = 0x636875726E31
 
 _KEY: Final = (
     "customer_id, model, batch_id, version"  # the customer first: "every score of a customer" is a look-up
 )
 _CREATE: Final = (
-    # collation C: ids have no language, and the primary key's sort takes half the time
+    # collation C: ids have no language, so they sort by their bytes
     f"""CREATE TABLE IF NOT EXISTS {TABLE} (
         model text COLLATE "C" NOT NULL,
         batch_id text COLLATE "C" NOT NULL,
@@ -164,17 +167,26 @@ def _common(name: str, present: str, wanted: str) -> str:
 
 def add_batch(session: Session, model: str, batch_id: str) -> None:
     """Make the table of a batch that has none; `attach_batch` makes it part of the whole."""
-    name = quoted(batch_partition(model, batch_id))
-    session.execute(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING DEFAULTS)")
-    # values that are the same in every row of a batch are not sent a row
-    for column, value in (("model", model), ("batch_id", batch_id)):
-        session.execute(f"ALTER TABLE {name} ALTER {column} SET DEFAULT {literal(value)}")
+    name = batch_partition(model, batch_id)
+    session.execute(f"CREATE TABLE {quoted(name)} (LIKE {TABLE} INCLUDING DEFAULTS)")
+    set_defaults(session, name, {"model": model, "batch_id": batch_id})
 
 
-def attach_batch(session: Session, model: str, batch_id: str) -> None:
-    """Add the primary key and show the rows to readers, once committed."""
+def set_defaults(session: Session, table: str, defaults: Mapping[str, str]) -> None:
+    """Let columns of a table that is not attached have these values in rows that do not say theirs.
+
+    What is the same in every row then is not sent with each: less to encode, to send and to parse.
+    """
+    if defaults:
+        changes = (f"ALTER {quoted(name)} SET DEFAULT {literal(value)}" for name, value in defaults.items())
+        session.execute(f"ALTER TABLE {quoted(table)} {', '.join(changes)}")
+
+
+def attach_batch(session: Session, model: str, batch_id: str, *, defaults: Iterable[str]) -> None:
+    """Add the primary key, forget these defaults and show the rows to readers, once committed."""
     name = quoted(batch_partition(model, batch_id))
-    session.execute(f"ALTER TABLE {name} ADD PRIMARY KEY ({_KEY})")
+    changes = [f"ADD PRIMARY KEY ({_KEY})", *(f"ALTER {quoted(column)} DROP DEFAULT" for column in defaults)]
+    session.execute(f"ALTER TABLE {name} {', '.join(changes)}")
     session.execute(
         f"ALTER TABLE {quoted(model_partition(model))} ATTACH PARTITION {name} FOR VALUES IN ({literal(batch_id)})"
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adbc_driver_manager import Error
     from adbc_driver_manager.dbapi import Connection, Cursor
 
+_PIECE_ROWS: Final = 1024
 _SETTING: Final = "CHURN_PREDICTIONS_URL"
 _SESSION: Final = {
     "lock_timeout": "30s",
@@ -30,6 +31,7 @@ _SESSION: Final = {
     "tcp_keepalives_interval": "15",
     "tcp_keepalives_count": "4",
 }
+_SET: Final = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING_CLASSES: Final = ("08", "40", "53", "57P", "58")
@@ -74,7 +76,8 @@ class Session:
 
     def copy(self, table: str, rows: pl.DataFrame) -> None:
         """Append rows to columns of the same names and types, by binary COPY."""
-        self._cursor.adbc_ingest(table, rows.to_arrow(), mode="append")
+        # pieces that fit into the socket's buffer: the next is encoded while the server takes this one
+        self._cursor.adbc_ingest(table, rows.to_arrow().to_reader(_PIECE_ROWS), mode="append")
 
     def commit(self) -> None:
         """Make everything up to here visible at once, and begin anew."""
@@ -125,8 +128,7 @@ class Database:
         try:
             with closing(connect(self.uri)) as connection, closing(connection.cursor()) as cursor:
                 session = Session(connection, cursor)
-                for name, value in _SESSION.items():
-                    session.execute("SELECT set_config($1::text, $2::text, false)", name, value)
+                session.execute(f"SELECT {_SET}")
                 session.commit()
                 yield session
         except failure as error:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 
 import polars as pl
+import polars.selectors as cs
 
 from churnlib.adapters.postgres_reading import Dates, find_parts, scan_parts
 from churnlib.adapters.postgres_schema import (
     BATCHES,
+    OWN,
     ROW,
     add_batch,
     attach_batch,
@@ -21,6 +24,7 @@ from churnlib.adapters.postgres_schema import (
     dtype_of,
     ensure_table,
     quoted,
+    set_defaults,
 )
 from churnlib.adapters.postgres_session import Database, Session
 from churnlib.errors import ChurnError
@@ -32,8 +36,9 @@ _CHUNK_ROWS = 131_072
 
 @dataclass
 class _Written:
-    """What went into a batch so far."""
+    """What went into a batch so far; `constants` are what its table fills in where a chunk does not say it."""
 
+    constants: Mapping[str, object]
     first: date | None = None
     last: date | None = None
     rows: int = 0
@@ -81,9 +86,9 @@ class PostgresTable:
             ensure_table(session, model, columns)
             _lock(session, model, batch_id)
             is_new = _clear(session, model, batch_id)
-            written = _copy(session, model, batch_id, frame)
+            written = _copy(session, model, batch_id, frame, is_new=is_new)
             if is_new:
-                attach_batch(session, model, batch_id)
+                attach_batch(session, model, batch_id, defaults=written.constants)
             _record(session, model, batch_id, as_of, schema, written)
             session.commit()
         return f"{self._database.place}#predictions/{model}/{batch_id}"
@@ -145,16 +150,40 @@ def _clear(session: Session, model: str, batch_id: str) -> bool:
     return True
 
 
-def _copy(session: Session, model: str, batch_id: str, frame: pl.LazyFrame) -> _Written:
-    partition, written = batch_partition(model, batch_id), _Written()
+def _copy(session: Session, model: str, batch_id: str, frame: pl.LazyFrame, *, is_new: bool) -> _Written:
+    partition, written = batch_partition(model, batch_id), _Written({})
     types = column_types(session, partition)
     for chunk in frame.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
         _check_constants(chunk, model=model, batch_id=batch_id)
-        sent = chunk.drop("model", "batch_id", strict=False)
-        casts = [pl.col(name).cast(dtype_of(types[name])) for name in sent.columns]
-        session.copy(partition, sent.select(pl.int_range(pl.len()).add(written.rows).alias(ROW), *casts))
+        if is_new and written.rows == 0:
+            written.constants = _constants(chunk)
+            set_defaults(session, partition, {name: _text(value) for name, value in written.constants.items()})
+        left_out = {"model", "batch_id", *_filled_in(chunk, written.constants)}
+        casts = [pl.col(name).cast(dtype_of(types[name])) for name in chunk.columns if name not in left_out]
+        session.copy(partition, chunk.select(pl.int_range(pl.len()).add(written.rows).alias(ROW), *casts))
         written.add(chunk)
     return written
+
+
+def _constants(chunk: pl.DataFrame) -> dict[str, object]:
+    """Values by column that every row has, as run, time and date do; none for fractions and the table's own."""
+    found = chunk.head(1).select(~cs.float()).drop(*OWN, strict=False)
+    values = {name: found.item(0, name) for name in found.columns} if found.height else {}
+    present = {name: value for name, value in values.items() if value is not None}
+    return {name: present[name] for name in _filled_in(chunk, present)}
+
+
+def _filled_in(chunk: pl.DataFrame, constants: Mapping[str, object]) -> list[str]:
+    """The columns in which every row has the constant."""
+    return [
+        name
+        for name, value in constants.items()
+        if chunk.select(pl.col(name).eq_missing(pl.lit(value)).all()).item()
+    ]
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _check_constants(chunk: pl.DataFrame, **constants: str) -> None:

@@ -70,8 +70,8 @@ def batch_rows(services: Services, batch: Batch) -> tuple[pl.DataFrame, pl.DataF
     predictions = services.predictions.scan_batch(batch.model, batch.batch_id)
     if accepted is None or predictions is None:
         raise FileRefused(
-            f"The rows of batch {batch.batch_id[:12]} ({batch.source}) are gone from the data folder.",
-            hint="Restore the folder from a backup, or deliver the file again after correcting a row.",
+            f"The rows of batch {batch.batch_id[:12]} ({batch.source}) are gone from the tables.",
+            hint="Restore them from a backup, or deliver the file again after correcting a row.",
         )
     order = [ID, AS_OF]
     return accepted.sort(order).collect(), predictions.sort(order).collect()

@@ -14,7 +14,7 @@ from churnlib.features.matrix import Matrix, build_matrix, encode, model_frame
 from churnlib.features.state import FittedState
 from churnlib.modelling.calibration import Calibration
 from churnlib.modelling.delivered import typed
-from churnlib.modelling.engine import contributions, margins
+from churnlib.modelling.engine import Evaluator, evaluator, margins
 from churnlib.modelling.reasons import reason_columns, reason_schema
 from churnlib.spec import AS_OF, ID, Spec
 
@@ -54,10 +54,12 @@ class Scored:
         frame: one row per accepted row, in its order: `customer_id`, `as_of`, `probability`, `margin`,
             `percentile`, `decile`, `value_at_risk` and the reason columns.
         unseen: rows by category feature whose category the model never saw.
+        engine: what evaluated the trees: `trees`, or `xgboost` and why.
     """
 
     frame: pl.DataFrame
     unseen: dict[str, int]
+    engine: str = ""
 
 
 def score(release: ScoringModel, accepted: pl.DataFrame, *, reasons: bool = True) -> Scored:
@@ -79,15 +81,17 @@ def score(release: ScoringModel, accepted: pl.DataFrame, *, reasons: bool = True
     spec = release.spec
     values = model_frame(accepted, spec)
     matrix = encode(values, spec, release.state)
-    margin = margins(release.booster, matrix)
+    explained = math.ceil(len(matrix.values) * spec.reasons.top_share) if reasons else 0
+    engine = evaluator(release.booster, rows=len(matrix.values), explained=explained)
+    margin = engine.margins(matrix)
     frame = accepted.select(ID, AS_OF).with_columns(
         probability=pl.Series(release.calibration.apply(margin)), margin=pl.Series(margin)
     )
     place = _place(frame)
     frame = frame.with_columns(*_ranks(frame, place), _value_at_risk(accepted, spec))
-    chosen = np.argsort(place)[: math.ceil(len(place) * spec.reasons.top_share) if reasons else 0]
-    told = _reasons(release, matrix, values, np.sort(chosen))
-    return Scored(pl.concat([frame, told], how="horizontal"), matrix.unseen)
+    chosen = np.argsort(place)[:explained]
+    told = _reasons(engine, spec, matrix, values, np.sort(chosen))
+    return Scored(pl.concat([frame, told], how="horizontal"), matrix.unseen, engine.name)
 
 
 def probabilities(model: ScoringModel, accepted: pl.DataFrame) -> pl.Series:
@@ -139,13 +143,15 @@ def _value_at_risk(accepted: pl.DataFrame, spec: Spec) -> pl.Expr:
     return (pl.col("probability") * value).alias("value_at_risk")
 
 
-def _reasons(release: ScoringModel, matrix: Matrix, values: pl.DataFrame, rows: np.ndarray) -> pl.DataFrame:
+def _reasons(
+    engine: Evaluator, spec: Spec, matrix: Matrix, values: pl.DataFrame, rows: np.ndarray
+) -> pl.DataFrame:
     """Reason columns for all rows; null but for the given ones (ascending)."""
-    spec, height = release.spec, values.height
+    height = values.height
     if not len(rows):
         return pl.DataFrame(schema=reason_schema(spec.reasons.top)).clear(height)
     part = Matrix(np.ascontiguousarray(matrix.values[rows]), matrix.names, {})
-    contributed = contributions(release.booster, part)[:, :-1]
+    contributed = engine.contributions(part)[:, :-1]
     told = reason_columns(contributed, values[rows], spec).with_columns(row=pl.Series(rows, dtype=pl.UInt32))
     every = pl.DataFrame({"row": pl.arange(0, height, dtype=pl.UInt32, eager=True)})
     return every.join(told, on="row", how="left", maintain_order="left").drop("row")

@@ -1,16 +1,14 @@
-"""Values as bins between the model's own thresholds: a byte each, and every comparison of the model exactly kept."""
+"""Values as bins between the model's own thresholds: a byte each, every comparison of the model exactly kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
-from churnlib.modelling.trees.lanes import Lanes, compiled
+from churnlib.modelling.trees.lanes import Emitted, Lanes, compiled, instruction
 from churnlib.modelling.trees.parse import Forest
 
 THRESHOLDS = 254
@@ -44,7 +42,7 @@ class Binning:
     """How a model's matrix becomes bins.
 
     Attributes:
-        columns: how many there are in a block.
+        columns: how many there are in a block, at least one.
         places: for each tree, by node: column and highest bin that goes left; zeros at leaves.
     """
 
@@ -69,7 +67,7 @@ def plan_bins(forest: Forest) -> Binning:
             column[node] = columns.setdefault((stretch, missing_left), len(columns))
             highest[node] = rank % THRESHOLDS + missing_left
         places.append((column, highest))
-    return Binning(_search(thresholds, stretches, columns), len(columns), tuple(places))
+    return Binning(_search(thresholds, stretches, columns), max(1, len(columns)), tuple(places))
 
 
 def _thresholds(forest: Forest) -> dict[int, np.ndarray]:
@@ -103,18 +101,13 @@ def _rows(stretch: np.ndarray) -> np.ndarray:
     return np.concatenate([lasts, rows.ravel()])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _reached(_: Any, thresholds: Any, start: Any, value: Any) -> Any:  # noqa: ANN401 - a Numba intrinsic
-    """How many thresholds of a row are at most the value."""
+def _count(lanes: Lanes) -> Emitted:
+    thresholds = lanes.load(lanes.data(0), lanes.offset(1))
+    return lanes.how_many(lanes.build.fcmp_ordered("<=", thresholds, lanes.same(lanes.values[2])))
 
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
-        lanes = Lanes(context, builder, signature, values, _ROW)
-        row = lanes.load(lanes.data(0), lanes.offset(1))
-        reached = builder.fcmp_ordered("<=", row, lanes.same(values[2]))
-        bits = builder.bitcast(reached, ir.IntType(_ROW))
-        return builder.zext(builder.ctpop(bits), ir.IntType(64))
 
-    return types.uint64(thresholds, start, value), emit
+_reached = instruction(_count, "thresholds start value", width=_ROW, returns=types.uint64)
+"""How many thresholds of the row of 16 at the start are at most the value."""
 
 
 @compiled

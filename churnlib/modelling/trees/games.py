@@ -9,9 +9,14 @@ path-dependent TreeSHAP (Lundberg et al. 2018).
 
 At a point t, let Z be the product of the shares of the earlier decisions on the node's feature along its path,
 and O whether the row goes along with all of them (Z = O = 1 where there are none). With r the share that
-goes left and c whether the row does, the left child's weight is ((1 - t) Z r + t O c) / ((1 - t) Z + t O), the right child's
-the rest; and the node adds P (V_left - V_right) O Z (c - r) / ((1 - t) Z + t)^2 to its feature, P the product of weights above
-it and V the weighted mean of the leaves below a child.
+goes left and c whether the row does, the left child's weight is
+
+    ((1 - t) Z r + t O c) / ((1 - t) Z + t O)
+
+and the right child's the rest. With P the product of the weights above the node, and V the weighted mean of
+the leaves below a child, the node adds to its feature
+
+    P (V_left - V_right) O Z (c - r) / ((1 - t) Z + t)^2
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ ROWS = 64
 KIND, COLUMN, HIGHEST, NUMBERS, SLOT, LEFT, RIGHT, SUM, AGREES = range(9)
 
 # Leaf: beside an inner node. Pair: both children are leaves. Again: the feature was decided on above.
-LEAF, PAIR, PAIR_AGAIN, SPLIT, SPLIT_AGAIN = range(5)
+SPLIT, SPLIT_AGAIN, LEAF, PAIR, PAIR_AGAIN = range(5)
 
 A_COLUMN, A_HIGHEST, A_LEFT, A_FROM, A_TO = range(5)
 
@@ -41,13 +46,13 @@ class GameProgram(NamedTuple):
         nodes: uint32, one row for each node, parents before children: kind, offset of its bins, highest bin that
             goes left, offset of its numbers, offsets of its own, its left and its right child's slot, of its
             feature's sum, and of whether rows go along with the earlier decisions on its feature.
-        node_ends: int64, for each tree the node behind its last.
+        node_ends: uint64, for each tree the offset of the node behind its last.
         agreements: uint32, one row for each node that decides on its feature again: for the decision
             before it the offset of the bins, the highest bin that goes left, whether the path does, where it says
             whether rows went along until there, and where to put it for here.
         agreement_ends: int64, likewise.
-        numbers: float32. A leaf has its value. Others have for each point the weight of the left child (for a pair:
-            V) if the row goes left and if right; if again, the same where it did not go along; then the
+        numbers: float32. A leaf has its value. Others have for each point the weight of the left child (for a
+            pair: V) if the row goes left and if right; if again, the same where it did not go along; then the
             factor of the difference for left and right, if again for each point.
         features: int64, the feature of each sum.
         slots: how many a block needs.
@@ -110,6 +115,10 @@ class _Earlier(NamedTuple):
     agrees: int
 
 
+def _by_kind(node: tuple[int, ...]) -> tuple[int, int]:
+    return max(node[KIND], SPLIT_AGAIN), node[SLOT]
+
+
 class _Layout:
     def __init__(self, points: list[float]) -> None:
         self._points = points
@@ -125,11 +134,20 @@ class _Layout:
         """Lay out one tree; returns its value when nothing is known."""
         self._tree = tree
         self._left, self._right = tree.left.tolist(), tree.right.tolist()
-        self._feature, self._value, self._share = tree.feature.tolist(), tree.value.tolist(), tree.left_share.tolist()
+        self._feature, self._value, self._share = (
+            tree.feature.tolist(),
+            tree.value.tolist(),
+            tree.left_share.tolist(),
+        )
         self._column, self._highest = column, highest
         self._slot, self._agree = 1, 1
         if self._left[0] >= 0:
+            first = len(self._nodes)
             self._inner(0, 0, {})
+            # One kind after the other, so that the processor guesses well what comes next; parents stay first.
+            self._nodes[first:] = sorted(
+                self._nodes[first:], key=lambda node: (max(node[KIND], SPLIT_AGAIN), node[SLOT])
+            )
         self._slots, self._agreeing = max(self._slots, self._slot), max(self._agreeing, self._agree)
         self._node_ends.append(len(self._nodes))
         self._agreement_ends.append(len(self._agreements))
@@ -139,9 +157,9 @@ class _Layout:
         """All that was laid out."""
         return GameProgram(
             nodes=np.array(self._nodes, dtype=np.uint32).reshape(-1, AGREES + 1),
-            node_ends=np.array(self._node_ends, dtype=np.int64),
+            node_ends=np.array(self._node_ends, dtype=np.uint64) * np.uint64(AGREES + 1),
             agreements=np.array(self._agreements, dtype=np.uint32).reshape(-1, A_TO + 1),
-            agreement_ends=np.array(self._agreement_ends, dtype=np.int64),
+            agreement_ends=np.array(self._agreement_ends, dtype=np.uint64) * np.uint64(A_TO + 1),
             numbers=np.array(self._numbers, dtype=np.float32),
             features=np.array(list(self._sums), dtype=np.int64),
             slots=self._slots,
@@ -151,7 +169,7 @@ class _Layout:
     def _expected(self, node: int) -> float:
         if self._left[node] < 0:
             return float(self._value[node])
-        share = self._share[node]
+        share = float(self._share[node])
         return share * self._expected(self._left[node]) + (1 - share) * self._expected(self._right[node])
 
     def _inner(self, node: int, slot: int, earlier: dict[int, _Earlier]) -> None:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 10
 
-_UNEVEN_COVER = 1e-2  # children that miss their parent's cover by more than this share of it were not trained so
+_UNEVEN_COVER = 1e-4  # share of a node's cover by which its children may miss it; rounding stays far below
 
 
-class NotCovered(Exception):  # noqa: N818 - named for what it is, like the project's own errors
+class NotCovered(Exception):
     """The engine does not cover a model; the message says why, as the end of a sentence."""
 
 
@@ -55,11 +55,14 @@ class Forest:
     Attributes:
         features: columns of the matrix.
         base_margin: what XGBoost starts each sum with, float32.
+        covers_add_up: whether the children of each node have its cover together. Some objectives train
+            trees where they do not; those have no shares, and so no contributions here.
     """
 
     trees: tuple[Tree, ...]
     features: int
     base_margin: np.float32
+    covers_add_up: bool
 
 
 def read_forest(booster: xgboost.Booster) -> Forest:
@@ -76,10 +79,15 @@ def read_forest(booster: xgboost.Booster) -> Forest:
     shape = learner["learner_model_param"]
     if int(shape["num_class"]) > 1 or int(shape.get("num_target", 1)) > 1:
         raise NotCovered("it has more than one output")
-    trees = tuple(_tree(number, fields) for number, fields in enumerate(gradient["model"]["trees"]))
-    if not trees:
+    saved = gradient["model"]["trees"]
+    if not saved:
         raise NotCovered("it has no trees")
-    return Forest(trees, int(shape["num_feature"]), _base_margin(document))
+    return Forest(
+        trees=tuple(_tree(number, fields) for number, fields in enumerate(saved)),
+        features=int(shape["num_feature"]),
+        base_margin=_base_margin(document),
+        covers_add_up=all(_covers_add_up(fields) for fields in saved),
+    )
 
 
 def _tree(number: int, fields: Mapping[str, Any]) -> Tree:
@@ -88,6 +96,8 @@ def _tree(number: int, fields: Mapping[str, Any]) -> Tree:
     if np.any(fields["split_type"]):
         raise NotCovered("it has native categorical splits")
     left, right = (np.asarray(fields[name], dtype=np.int32) for name in ("left_children", "right_children"))
+    if not np.all(np.isfinite(fields["split_conditions"][left < 0])):
+        raise NotCovered(f"tree {number} has a leaf that is no finite number")
     if _depth(left, right) > MAX_DEPTH:
         raise NotCovered(f"tree {number} is deeper than {MAX_DEPTH}")
     return Tree(
@@ -96,7 +106,7 @@ def _tree(number: int, fields: Mapping[str, Any]) -> Tree:
         feature=np.asarray(fields["split_indices"], dtype=np.int32),
         value=np.asarray(fields["split_conditions"], dtype=np.float32),
         missing_left=np.asarray(fields["default_left"]).astype(bool),
-        left_share=_left_share(number, np.asarray(fields["sum_hessian"], dtype=np.float64), left, right),
+        left_share=_left_share(np.asarray(fields["sum_hessian"], dtype=np.float64), left, right),
     )
 
 
@@ -108,19 +118,24 @@ def _depth(left: np.ndarray, right: np.ndarray) -> int:
     return depth
 
 
-def _left_share(number: int, cover: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _covers_add_up(fields: Mapping[str, Any]) -> bool:
+    cover, left = np.asarray(fields["sum_hessian"], dtype=np.float64), fields["left_children"]
+    inner = np.flatnonzero(left >= 0)
+    together = cover[left[inner]] + cover[fields["right_children"][inner]]
+    return not np.any(cover < 0) and bool(np.all(np.abs(together - cover[inner]) <= _UNEVEN_COVER * cover[inner]))
+
+
+def _left_share(cover: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     share = np.full(len(cover), 0.5)  # where nothing was seen, neither side is likelier
     inner = np.flatnonzero(left >= 0)
     of_left, together = cover[left[inner]], cover[left[inner]] + cover[right[inner]]
-    if np.any(cover < 0) or np.any(np.abs(together - cover[inner]) > _UNEVEN_COVER * cover[inner]):
-        raise NotCovered(f"the covers of tree {number} do not add up")
     seen = together > 0
     share[inner[seen]] = of_left[seen] / together[seen]
     return share
 
 
 def _base_margin(document: Mapping[str, Any]) -> np.float32:
-    """What XGBoost makes of the base score for this objective, in its own arithmetic: it is asked, with no trees."""
+    """What XGBoost makes of the base score for this objective, in its own arithmetic: it is asked."""
     import xgboost
 
     learner = document["learner"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 from churnlib.modelling.trees.bins import Binning, Search, fill
-from churnlib.modelling.trees.lanes import Lanes, aligned, compiled
+from churnlib.modelling.trees.lanes import Emitted, Lanes, aligned, compiled, instruction
 from churnlib.modelling.trees.parse import MAX_DEPTH, Forest, Tree
 
 ROWS = 512
@@ -51,7 +49,8 @@ def plan_leaves(forest: Forest, binning: Binning) -> LeafProgram:
     for tree, places in zip(forest.trees, binning.places, strict=True):
         starts.append(len(leaves))
         found = _Leaves(tree, *(place.tolist() for place in places))
-        found.walk(0, 0)
+        if found.walk(0, 0) >= 0:  # a single leaf: whichever way, it is the first
+            found.steps.append((BOTH, 0, 0, 0, 0, 0))
         steps += found.steps
         leaves += found.values
         ends.append(len(steps))
@@ -82,25 +81,20 @@ class _Leaves:
         return -1
 
 
-def _choosing(kind: int) -> Any:  # noqa: ANN401 - a Numba intrinsic
-    @intrinsic  # type: ignore[untyped-decorator]
-    def choose(_: Any, bins: Any, column: Any, highest: Any, left: Any, right: Any, slots: Any, slot: Any) -> Any:  # noqa: ANN401
-        def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ANN401
-            lanes = Lanes(context, builder, signature, values, _WIDTH)
-            found = lanes.data(5)
-            number = found.type.pointee
-            limit = lanes.same(builder.trunc(values[2], ir.IntType(8)))
-            fixed = [lanes.same(builder.trunc(values[side], number)) for side in (3, 4)]
-            for row in range(0, ROWS, _WIDTH):
-                goes_left = lanes.at_most(lanes.load(lanes.data(0), lanes.offset(1), row), limit)
-                on_left = fixed[0] if kind in (BOTH, LEFT_ONLY) else lanes.load(found, lanes.offset(6), row)
-                on_right = fixed[1] if kind in (BOTH, RIGHT_ONLY) else lanes.load(found, lanes.offset(6), ROWS + row)
-                lanes.store(builder.select(goes_left, on_left, on_right), found, lanes.offset(6), row)
-            return context.get_dummy_value()
+def _choosing(kind: int) -> Callable[..., Emitted]:
+    """Choose between the children of one kind of node."""
 
-        return types.void(bins, column, highest, left, right, slots, slot), emit
+    def emit(lanes: Lanes) -> None:
+        bins, column, found, slot = lanes.data(0), lanes.offset(1), lanes.data(5), lanes.offset(6)
+        highest = lanes.same(lanes.narrow(lanes.values[2], 8))
+        left, right = (lanes.same(lanes.narrow(lanes.values[n], found.type.pointee.width)) for n in (3, 4))
+        for row in range(0, ROWS, _WIDTH):
+            goes_left = lanes.at_most(lanes.load(bins, column, row), highest)
+            on_left = left if kind in (BOTH, LEFT_ONLY) else lanes.load(found, slot, row)
+            on_right = right if kind in (BOTH, RIGHT_ONLY) else lanes.load(found, slot, ROWS + row)
+            lanes.store(lanes.build.select(goes_left, on_left, on_right), found, slot, row)
 
-    return choose
+    return instruction(emit, "bins column highest left right slots slot", width=_WIDTH)
 
 
 _both, _left_only, _right_only, _neither = (_choosing(kind) for kind in (BOTH, LEFT_ONLY, RIGHT_ONLY, NEITHER))
@@ -144,7 +138,9 @@ def _predict(
             _add_leaf(sums, slots, program.leaves, program.starts[tree])
 
 
-def predict(values: np.ndarray, binning: Binning, program: LeafProgram, base: np.float32, margins: np.ndarray) -> None:
+def predict(
+    values: np.ndarray, binning: Binning, program: LeafProgram, base: np.float32, margins: np.ndarray
+) -> None:
     """Write the margins of some rows: the base and the leaf of each tree, added in float32 in XGBoost's order.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_NUMBERS = {
+_NUMBERS: dict[str, np.dtype[Any]] = {
     "i": np.dtype(">i1"),
     "U": np.dtype(">u1"),
     "I": np.dtype(">i2"),
@@ -80,7 +80,8 @@ class _Reader:
     def _numbers(self, kind: str, count: int) -> np.ndarray:
         dtype = _NUMBERS[kind]
         numbers = np.frombuffer(self._take(count * dtype.itemsize), dtype)
-        return numbers.astype(dtype.newbyteorder("="))
+        native: np.ndarray = numbers.astype(dtype.newbyteorder("="))
+        return native
 
     def _text(self) -> str:
         return self._take(self._length()).decode()

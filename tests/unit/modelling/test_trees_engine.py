@@ -1,0 +1,245 @@
+"""What callers of the tree engine rely on: blocks, threads, refusals, the cache, the choice between engines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost
+
+from churnlib.features.matrix import Matrix
+from churnlib.modelling import engine as choice
+from churnlib.modelling.trees import games, predict
+from churnlib.modelling.trees.engine import NotCovered, TreeEngine
+from churnlib.modelling.trees.parse import Forest, read_forest
+from churnlib.modelling.trees.ubjson import decode
+
+FEATURES = 5
+
+
+def values(rows: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    made = rng.normal(size=(rows, FEATURES)).astype(np.float32)
+    made[rng.random(made.shape) < 0.1] = np.nan
+    return made
+
+
+def booster(rounds: int = 20, **settings: Any) -> xgboost.Booster:
+    given = values(500)
+    label = (np.nan_to_num(given).sum(axis=1) > 0).astype(np.float32)
+    names = [f"f{number}" for number in range(FEATURES)]
+    train = xgboost.DMatrix(given, label, feature_names=names, nthread=1)
+    return xgboost.train({"objective": "binary:logistic", "nthread": 1, "max_depth": 4, **settings}, train, rounds)
+
+
+@pytest.fixture(scope="module")
+def engine() -> TreeEngine:
+    return TreeEngine.from_booster(booster())
+
+
+@pytest.mark.parametrize("block", [games.ROWS, predict.ROWS])
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+def test_a_row_has_the_same_numbers_wherever_it_stands_in_a_block(
+    engine: TreeEngine, block: int, beside: int
+) -> None:
+    given = values(2 * predict.ROWS + 3, seed=1)
+    margins, parts = engine.margins(given), engine.contributions(given)
+    rows = block + beside
+    np.testing.assert_array_equal(engine.margins(given[:rows]), margins[:rows])
+    np.testing.assert_array_equal(engine.contributions(given[-rows:]), parts[-rows:])
+    np.testing.assert_array_equal(engine.contributions(given[7:8]), parts[7:8])
+
+
+def test_no_rows_give_empty_results_of_the_right_shape(engine: TreeEngine) -> None:
+    nothing = values(0)
+    assert engine.margins(nothing).shape == (0,)
+    assert engine.contributions(nothing).shape == (0, FEATURES + 1)
+    assert engine.top(nothing, 3)[0].shape == (0, 3)
+
+
+def test_two_threads_give_the_same_bits_as_one(engine: TreeEngine) -> None:
+    given = values(40_000, seed=2)
+    np.testing.assert_array_equal(engine.margins(given, threads=2), engine.margins(given))
+    np.testing.assert_array_equal(engine.contributions(given, threads=2), engine.contributions(given))
+
+
+def test_top_gives_the_strongest_of_all_contributions(engine: TreeEngine) -> None:
+    given = values(5_000, seed=3)
+    parts = engine.contributions(given)[:, :-1]
+    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :2]
+    places, found = engine.top(given, 2, threads=2)
+    np.testing.assert_array_equal(places, order)
+    np.testing.assert_array_equal(found, np.take_along_axis(parts, order, axis=1))
+    assert engine.top(given[:3], 99)[0].shape == (3, FEATURES)
+
+
+def test_contributions_of_a_feature_that_no_tree_uses_are_zero() -> None:
+    given = values(300)
+    given[:, 2] = 1.0
+    train = xgboost.DMatrix(given, np.nan_to_num(given[:, 0]) > 0, nthread=1)
+    model = xgboost.train({"objective": "binary:logistic", "nthread": 1}, train, 5)
+    parts = TreeEngine.from_booster(model).contributions(given)
+    assert (parts[:, 2] == 0).all()
+    assert (parts[:, 0] != 0).any()
+
+
+def test_what_may_not_be_written_is_read_all_the_same(engine: TreeEngine) -> None:
+    given = values(20)
+    given.flags.writeable = False
+    assert len(engine.margins(given)) == 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [values(4)[:, :-1].copy(), values(4).astype(np.float64), np.asfortranarray(values(4)), values(4)[0]],
+    ids=["a column short", "float64", "Fortran order", "one row"],
+)
+def test_a_matrix_of_another_kind_is_refused(engine: TreeEngine, wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="values of"):
+        engine.contributions(wrong)
+
+
+def categorical() -> xgboost.Booster:
+    codes = np.random.default_rng(0).integers(0, 5, (300, 2)).astype(np.float32)
+    train = xgboost.DMatrix(
+        codes,
+        (codes[:, 0] % 2 == 0).astype(np.float32),
+        feature_types=["c", "q"],
+        enable_categorical=True,
+        nthread=1,
+    )
+    return xgboost.train({"objective": "binary:logistic", "nthread": 1, "max_cat_to_onehot": 1}, train, 3)
+
+
+def of_two_classes_more() -> xgboost.Booster:
+    train = xgboost.DMatrix(values(200), np.arange(200) % 3, nthread=1)
+    return xgboost.train({"objective": "multi:softprob", "num_class": 3, "nthread": 1}, train, 2)
+
+
+def with_two_targets() -> xgboost.Booster:
+    train = xgboost.DMatrix(values(200), np.random.default_rng(0).random((200, 2)), nthread=1)
+    settings = {"tree_method": "hist", "multi_strategy": "multi_output_tree", "nthread": 1}
+    return xgboost.train(settings, train, 2)
+
+
+def with_a_leaf_that_is_no_number() -> xgboost.Booster:
+    raw = booster(rounds=1, max_depth=1).save_raw("json").decode()
+    start = raw.index('"split_conditions":[') + len('"split_conditions":[')
+    end = raw.index("]", start)
+    parts = raw[start:end].split(",")
+    loaded = xgboost.Booster()
+    loaded.load_model(bytearray((raw[:start] + ",".join([parts[0], "NaN", parts[2]]) + raw[end:]).encode()))
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: booster(booster="dart"), "of the kind dart"),
+        (lambda: booster(booster="gblinear"), "of the kind gblinear"),
+        (lambda: booster(max_depth=11, min_child_weight=0, reg_lambda=0.01, rounds=60), "deeper than 10"),
+        (categorical, "native categorical splits"),
+        (of_two_classes_more, "more than one output"),
+        (with_two_targets, "more than one output"),
+        (with_a_leaf_that_is_no_number, "no finite number"),
+    ],
+)
+def test_a_model_that_is_not_covered_says_why(make: Any, reason: str) -> None:
+    with pytest.raises(NotCovered, match=reason):
+        TreeEngine.from_booster(make())
+
+
+def test_covers_that_do_not_add_up_give_margins_but_no_contributions() -> None:
+    raw = booster(rounds=2).save_raw("json").decode()
+    start = raw.index('"sum_hessian":[') + len('"sum_hessian":[')
+    end = raw.index(",", start)
+    odd = xgboost.Booster()
+    odd.load_model(bytearray((raw[:start] + "9.999E3" + raw[end:]).encode()))
+    engine = TreeEngine.from_booster(odd)
+    assert len(engine.margins(values(3))) == 3
+    with pytest.raises(NotCovered, match="do not add up"):
+        engine.contributions(values(3))
+    chosen = choice.evaluator(odd, rows=10, explained=1000)
+    assert chosen.name == "xgboost for reasons (the covers of its nodes do not add up)"
+    assert chosen.scores is not None
+    assert chosen.explains is None
+
+
+def test_an_engine_whose_numbers_are_not_xgboosts_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = booster(rounds=3)
+
+    def shifted(given: xgboost.Booster) -> Forest:
+        forest = read_forest(given)
+        return Forest(forest.trees, forest.features, np.nextafter(forest.base_margin, np.float32(9)), True)
+
+    monkeypatch.setattr("churnlib.modelling.trees.engine.read_forest", shifted)
+    with pytest.raises(NotCovered, match="not XGBoost's"):
+        TreeEngine.from_booster(model)
+    assert choice.evaluator(model, rows=10**6, explained=0).name.startswith("xgboost (its scores are not")
+
+
+def test_few_rows_of_a_new_model_go_to_xgboost_and_many_to_the_trees() -> None:
+    model = booster(rounds=4)
+    assert choice.evaluator(model, rows=10, explained=10).name == "xgboost (so few rows are faster so)"
+    assert choice.evaluator(model, rows=1000, explained=1000).name == "trees"
+    assert choice.evaluator(model, rows=10, explained=0).name == "trees"  # it is ready now
+
+
+def test_both_engines_give_the_same_to_the_caller() -> None:
+    model = booster()
+    matrix = Matrix(values(500, seed=4), tuple(model.feature_names or ()), {})
+    by_xgboost = choice.Evaluator(model, None, None, "xgboost")
+    by_trees = choice.evaluator(model, rows=500, explained=500)
+    assert by_trees.name == "trees"
+    np.testing.assert_array_equal(by_trees.margins(matrix), by_xgboost.margins(matrix))
+    np.testing.assert_allclose(by_trees.contributions(matrix), by_xgboost.contributions(matrix), atol=1e-5)
+
+
+def test_the_engine_of_a_model_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = booster(rounds=2)
+    first = choice.evaluator(model, rows=1000, explained=1000).explains
+    monkeypatch.setattr(choice, "_prepared", lambda given: pytest.fail("prepared again"))
+    assert first is not None
+    assert choice.evaluator(model, rows=1000, explained=1000).explains is first
+
+
+def test_without_numba_xgboost_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "churnlib.modelling.trees.engine", None)
+    chosen = choice.evaluator(booster(rounds=2), rows=1000, explained=1000)
+    assert chosen.name == "xgboost (the tree engine needs churnlib.modelling.trees.engine)"
+
+
+def test_where_no_cache_can_be_written_it_compiles_each_time(tmp_path: Path) -> None:
+    blocked = tmp_path / "a file, no folder"
+    blocked.touch()
+    code = "from churnlib.modelling.trees.bins import fill; print(type(fill._cache).__name__)"
+    found = {
+        place: subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(place)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for place in (tmp_path / "cache", blocked)
+    }
+    assert found[tmp_path / "cache"] == "FunctionCache"
+    assert len(found) == 2  # the other one did not fail
+
+
+def test_machine_code_of_other_sources_is_not_used() -> None:
+    from churnlib.modelling.trees import bins, contributions, lanes
+
+    functions: tuple[Any, ...] = (bins.fill, contributions._contribute)
+    assert {function._cache._cache_file._source_stamp for function in functions} == {lanes._sources()}
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", b"[$d#l\x00\x00\x00\x09\x00", b"?"])
+def test_a_damaged_document_is_refused(broken: bytes) -> None:
+    with pytest.raises(ValueError, match=r"ends early|unknown marker"):
+        decode(broken)

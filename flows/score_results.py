@@ -117,6 +117,7 @@ def score_json(result: ScoreResult) -> dict[str, object]:
         "quarantined_by": batch.quarantined_by,
         "duplicate_of": batch.batch_id if result.state == "duplicate" else None,
         "unseen": result.unseen,
+        "engine": result.engine,
         "extra_columns": result.extra_columns,
         "absent_columns": result.absent_columns,
         "output": batch.output,

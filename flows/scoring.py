@@ -72,6 +72,7 @@ def _row(result: ScoreResult) -> dict[str, Any]:
         "quarantined": batch.quarantined,
         "why": ", ".join(f"{reason} ({count})" for reason, count in batch.quarantined_by.items()),
         "model": f"{batch.model} v{batch.version}",
+        "engine": result.engine,
         "output": batch.output or "",
     }
 

@@ -31,6 +31,7 @@ class ScoreResult:
         unseen: values without a code by feature (category values the training rows did not have).
         extra_columns: columns of the file that the spec does not name; they were ignored.
         absent_columns: optional columns that the file did not have; they were scored as missing.
+        engine: what evaluated the trees: `trees`, or `xgboost` and why; empty where nothing was scored now.
     """
 
     batch: Batch
@@ -38,6 +39,7 @@ class ScoreResult:
     unseen: dict[str, int]
     extra_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
+    engine: str = ""
 
 
 def score_file(
@@ -135,7 +137,7 @@ def _score(
         }
     )
     done = _commit(services, run, done, key)
-    return ScoreResult(done, "scored", scored.unseen, checked.extra_columns, checked.absent_columns)
+    return ScoreResult(done, "scored", scored.unseen, checked.extra_columns, checked.absent_columns, scored.engine)
 
 
 def _write(services: Services, batch: Batch, checked: Checked, frame: pl.DataFrame) -> str:

@@ -1,23 +1,23 @@
-"""What callers of the tree engine rely on: blocks, threads, refusals, the cache, the choice between engines."""
+"""What callers of the tree engine rely on: blocks, threads, refusals, the choice between engines."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import xgboost
 
-from churnlib.features.matrix import Matrix
+from churnlib.features.matrix import Matrix, build_matrix
 from churnlib.modelling import engine as choice
+from churnlib.modelling.scoring import score
 from churnlib.modelling.trees import games, predict
 from churnlib.modelling.trees.engine import NotCovered, TreeEngine
 from churnlib.modelling.trees.parse import Forest, read_forest
-from churnlib.modelling.trees.ubjson import decode
+from churnlib.spec import Reasons
+from tests.builders import accepted, trained
 
 FEATURES = 5
 
@@ -200,6 +200,18 @@ def test_both_engines_give_the_same_to_the_caller() -> None:
     np.testing.assert_allclose(by_trees.contributions(matrix), by_xgboost.contributions(matrix), atol=1e-5)
 
 
+def test_a_scored_batch_says_which_engine_evaluated_it() -> None:
+    model = trained(seed=5)
+    everyone = model.spec.model_copy(update={"reasons": Reasons(top_share=1.0)})
+    assert score(model, accepted(50)).engine.startswith("xgboost")
+    by_trees = score(replace(model, spec=everyone), accepted(900))
+    assert by_trees.engine == "trees"
+    booster = model.booster
+    matrix = build_matrix(accepted(900), model.spec, model.state)
+    expected = choice.Evaluator(booster, None, None, "xgboost").margins(matrix)
+    np.testing.assert_array_equal(by_trees.frame.get_column("margin").to_numpy(), expected)
+
+
 def test_the_engine_of_a_model_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = booster(rounds=2)
     first = choice.evaluator(model, rows=1000, explained=1000).explains
@@ -212,34 +224,3 @@ def test_without_numba_xgboost_does_the_work(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "churnlib.modelling.trees.engine", None)
     chosen = choice.evaluator(booster(rounds=2), rows=1000, explained=1000)
     assert chosen.name == "xgboost (the tree engine needs churnlib.modelling.trees.engine)"
-
-
-def test_where_no_cache_can_be_written_it_compiles_each_time(tmp_path: Path) -> None:
-    blocked = tmp_path / "a file, no folder"
-    blocked.touch()
-    code = "from churnlib.modelling.trees.bins import fill; print(type(fill._cache).__name__)"
-    found = {
-        place: subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "NUMBA_CACHE_DIR": str(place)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for place in (tmp_path / "cache", blocked)
-    }
-    assert found[tmp_path / "cache"] == "FunctionCache"
-    assert len(found) == 2  # the other one did not fail
-
-
-def test_machine_code_of_other_sources_is_not_used() -> None:
-    from churnlib.modelling.trees import bins, contributions, lanes
-
-    functions: tuple[Any, ...] = (bins.fill, contributions._contribute)
-    assert {function._cache._cache_file._source_stamp for function in functions} == {lanes._sources()}
-
-
-@pytest.mark.parametrize("broken", [b"", b"{", b"[$d#l\x00\x00\x00\x09\x00", b"?"])
-def test_a_damaged_document_is_refused(broken: bytes) -> None:
-    with pytest.raises(ValueError, match=r"ends early|unknown marker"):
-        decode(broken)

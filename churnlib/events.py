@@ -95,6 +95,11 @@ class Event:
         return f"churn.model.{self.model}"
 
 
+def event_key(kind: EventType, *, model: str, subject: str) -> str:
+    """The key of the event of that kind about that subject."""
+    return f"{kind.name}:{model}:{subject}"
+
+
 def make_event(kind: EventType, /, *, model: str, subject: str, occurred_at: datetime, **payload: Scalar) -> Event:
     """Build an event whose key is `<name>:<model>:<subject>`.
 
@@ -103,7 +108,7 @@ def make_event(kind: EventType, /, *, model: str, subject: str, occurred_at: dat
     """
     if set(payload) != set(kind.payload):
         raise ValueError(f"{kind.name} carries {sorted(kind.payload)}, not {sorted(payload)}")
-    key = f"{kind.name}:{model}:{subject}"
+    key = event_key(kind, model=model, subject=subject)
     return Event(kind, model, key, occurred_at, MappingProxyType({"key": key, "model": model, **payload}))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from churnlib.errors import ServiceUnavailable
-from churnlib.events import DRIFT_DETECTED, Event
+from churnlib.events import DRIFT_DETECTED, Event, event_key
 from churnlib.records import Approval
 from churnlib.settings import ROOT, Settings
 from churnlib.simulation.changes import make_change
@@ -91,7 +91,7 @@ class Demo:
         scored = score_file(played, self.run, model=MODEL, path=batch).batch
         verdict = check_drift(played, self.run, model=MODEL, batch_id=scored.batch_id).verdict
         if verdict.verdict == "drifted":
-            key = f"{DRIFT_DETECTED.name}:{MODEL}:{scored.batch_id}"
+            key = event_key(DRIFT_DETECTED, model=MODEL, subject=scored.batch_id)
             retrain(played, self.run, model=MODEL, trigger="drift", reason=verdict.reason, key=key)
 
     def live_week(self, live: Services, number: int) -> None:
@@ -107,7 +107,8 @@ class Demo:
         report = self.until(lambda: watch.checked(batch), f"the drift check of week {number}")
         self.shown.say(f"Week {number}: {report.verdict}: {report.reason}")
         if report.verdict == "drifted":
-            self._follow(live, watch, number, f"{DRIFT_DETECTED.name}:{MODEL}:{batch.batch_id}")
+            key = event_key(DRIFT_DETECTED, model=MODEL, subject=batch.batch_id)
+            self._follow(live, watch, number, key)
 
     def _follow(self, live: Services, watch: Watch, number: int, key: str) -> None:
         """After the event churn.drift.detected: the automation's retraining, and a person's answer."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from churnlib.errors import ChurnError
-from churnlib.events import BATCH_SCORED, DRIFT_DETECTED
+from churnlib.events import BATCH_SCORED, DRIFT_DETECTED, event_key
 from churnlib.records import Batch, Decision, Report, ReportKind, Transition
 from churnlib.simulation.world import Week
 from churnlib.usecases.hindsight import Hindsight, compare_weeks
@@ -56,7 +56,7 @@ def _row(
     prefect_url: str,
 ) -> dict[str, object]:
     is_drifted = drift is not None and drift.verdict == "drifted"
-    decision = decisions.get(f"{DRIFT_DETECTED.name}:{batch.model}:{batch.batch_id}")
+    decision = decisions.get(event_key(DRIFT_DETECTED, model=batch.model, subject=batch.batch_id))
     run = decision.run_id if decision is not None else batch.run_id
     is_live = run is not None and len(run) == len("00000000-0000-0000-0000-000000000000")
     return {

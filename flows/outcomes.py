@@ -11,10 +11,9 @@ from prefect.states import Completed, Failed
 
 from churnlib.errors import ChurnError
 from churnlib.records import Report
-from churnlib.usecases.arrivals import announce
 from churnlib.usecases.outcomes import OutcomesResult, take_outcomes
 from churnlib.usecases.services import Services
-from flows.running import acted_on, open_services, retried, show_table, this_run
+from flows.running import acted_on, open_services, retried, show_table, this_run, waiting_files
 
 
 @retried
@@ -37,7 +36,7 @@ def outcomes(model: str | None = None, file: str | None = None, key: str | None 
         return Completed(message=handled)
     reports: list[Report] = []
     refused = []
-    for name, path, own_key in _waiting(services, model, file, key):
+    for name, path, own_key in waiting_files(services, services.inbox.pending_outcomes, model, file, key):
         try:
             reports += take(services, name, path, own_key).reports
         except ChurnError as error:
@@ -48,17 +47,6 @@ def outcomes(model: str | None = None, file: str | None = None, key: str | None 
         return Failed(message=" | ".join(refused))
     said = "; ".join(f"{report.as_of}: {report.reason}" for report in reports) or "no batch completed"
     return Completed(message=said, data=len(reports))
-
-
-def _waiting(
-    services: Services, model: str | None, file: str | None, key: str | None
-) -> list[tuple[str, Path, str | None]]:
-    if model is not None and file is not None:
-        return [(model, services.inbox.resolve(model, file), key)]
-    names = [model] if model else services.model_names()
-    for name in names:
-        announce(services, name)
-    return [(name, path, None) for name in names for path in services.inbox.pending_outcomes(name)]
 
 
 def _row(report: Report) -> dict[str, Any]:

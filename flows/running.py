@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -14,6 +15,7 @@ from prefect.tasks import Task
 
 from churnlib.errors import ServiceUnavailable
 from churnlib.settings import Settings
+from churnlib.usecases.arrivals import announce
 from churnlib.usecases.services import Run, Services
 from churnlib.variants import slug
 from flows.wiring import services
@@ -90,6 +92,30 @@ def acted_on(
     if claim.state == "done":
         return f"this event was acted on before: {claim.result}"
     return f"run {claim.owner} is at work on this event"
+
+
+def waiting_files(
+    services: Services,
+    pending: Callable[[str], Sequence[Path]],
+    model: str | None,
+    file: str | None,
+    key: str | None,
+) -> list[tuple[str, Path, str | None]]:
+    """The files that a run is about, each with its model and its event's key; new ones are announced.
+
+    Args:
+        services: the ports.
+        pending: of the inbox: what waits for a model.
+        model: None for every model.
+        file: None for all that wait; those have no key.
+        key: of the event that named the file.
+    """
+    if model is not None and file is not None:
+        return [(model, services.inbox.resolve(model, file), key)]
+    names = [model] if model else services.model_names()
+    for name in names:
+        announce(services, name)
+    return [(name, path, None) for name in names for path in pending(name)]
 
 
 def show_table(key: str, rows: Sequence[dict[str, Any]], text: str) -> None:

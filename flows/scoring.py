@@ -10,10 +10,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from churnlib.errors import ChurnError
-from churnlib.usecases.arrivals import announce
 from churnlib.usecases.scoring import ScoreResult, score_file
 from churnlib.usecases.services import Services
-from flows.running import acted_on, open_services, retried, show_table, this_run
+from flows.running import acted_on, open_services, retried, show_table, this_run, waiting_files
 
 
 @retried
@@ -38,7 +37,7 @@ def scoring(model: str | None = None, file: str | None = None, key: str | None =
     if handled := acted_on(services, key, is_repeatable=True):
         return Completed(message=handled)
     results, refused = [], []
-    for name, path, own_key in _waiting(services, model, file, key):
+    for name, path, own_key in waiting_files(services, services.inbox.pending, model, file, key):
         try:
             results.append(score_one(services, name, path, own_key))
         except ChurnError as error:
@@ -48,17 +47,6 @@ def scoring(model: str | None = None, file: str | None = None, key: str | None =
     if refused:
         return Failed(message=" | ".join(refused))
     return Completed(message=_said(results), data=[result.batch.batch_id for result in results])
-
-
-def _waiting(
-    services: Services, model: str | None, file: str | None, key: str | None
-) -> list[tuple[str, Path, str | None]]:
-    if model is not None and file is not None:
-        return [(model, services.inbox.resolve(model, file), key)]
-    names = [model] if model else services.model_names()
-    for name in names:
-        announce(services, name)
-    return [(name, path, None) for name in names for path in services.inbox.pending(name)]
 
 
 def _row(result: ScoreResult) -> dict[str, Any]:

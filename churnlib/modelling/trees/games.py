@@ -115,10 +115,6 @@ class _Earlier(NamedTuple):
     agrees: int
 
 
-def _by_kind(node: tuple[int, ...]) -> tuple[int, int]:
-    return max(node[KIND], SPLIT_AGAIN), node[SLOT]
-
-
 class _Layout:
     def __init__(self, points: list[float]) -> None:
         self._points = points

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from churnlib.errors import ChurnError
 
+_TAGS = {"company": "company_id"}
+"""Dimensions whose tag has another name."""
+
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
@@ -28,9 +31,19 @@ class Variant(BaseModel):
 
     dimensions: Mapping[str, str] = {}
 
+    @property
+    def suffix(self) -> str:
+        """What the names of the slice's models have after the stem: a hyphen before every value."""
+        return "".join(f"-{slug(value)}" for value in self.dimensions.values())
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The slice as tags of a version: `geography`, `company_id` and so on."""
+        return {_TAGS.get(name, name): value for name, value in self.dimensions.items()}
+
     def registered_model(self, stem: str) -> str:
         """Name in the model registry: the stem, then every value."""
-        return "-".join([stem, *map(slug, self.dimensions.values())])
+        return stem + self.suffix
 
     def experiment(self, stem: str) -> str:
         """Name of the MLflow experiment: the stem, then every dimension with its value."""
@@ -40,6 +53,10 @@ class Variant(BaseModel):
     def prefix(self) -> str:
         """Folder of the variant's files, with a trailing slash; empty for the base variant."""
         return "".join(f"{slug(name)}-{slug(value)}/" for name, value in self.dimensions.items())
+
+    def folder(self, family: str) -> str:
+        """Where the variant's rows lie below a table: the family's folder, then its prefix."""
+        return f"{family}/{self.prefix()}".removesuffix("/")
 
 
 BASE = Variant()

@@ -2,53 +2,68 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import gzip
 import io
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
 
 import polars as pl
 
 from churnlib.errors import FileRefused
+from churnlib.intake.delimited_records import (
+    check_quotes,
+    check_records,
+    faults_refused,
+    open_bytes,
+    python_encoding,
+    records,
+)
 from churnlib.intake.delimited_scan import Shape, scan_shape
-from churnlib.intake.kinds import empty, head_of, look_of, no_rows, unreadable
+from churnlib.intake.delivery import CHUNK_ROWS, Delivery, with_rows
+from churnlib.intake.kinds import READ_FAULTS, empty, head_of, look_of, no_rows, unreadable
+from churnlib.intake.record_blocks import record_blocks
 from churnlib.intake.wording import listed
 from churnlib.spec import Input
 
 DELIMITERS = (",", ";", "\t", "|")
 _JUDGED = 20
+_LONGEST = 32 << 20
+"""Bytes without the end of a record, at which it is no record any more but a quotation mark too many."""
 
 
-def read_delimited(path: Path, given: Input) -> pl.LazyFrame:
+def open_delimited(path: Path, given: Input, *, rows: int = CHUNK_ROWS) -> Delivery:
     """Open delimited text, plain or gzip, every column as String.
 
     Raises:
         FileRefused: as `files.read_raw`.
     """
-    with _faults_refused(path):
+    with faults_refused(path):
         _check_kind(path)
         _check_delimiter(given)
-        header = _header(path, given)
         shape = _shape(path, given)
         _check_encoding(path.name, shape, given)
+        _check_longest(path, given, shape)
+        head = _head(path)
+        header = _header(head, given)
         _check_header(path.name, header, given)
         has_blank_lines = _check_shape(path, given, shape, len(header))
-        rows = pl.scan_csv(
-            _source(path, given),
-            separator=given.delimiter,
-            infer_schema=False,
-            glob=False,
-        )
-        if any('"' in name for name in header):  # polars leaves the quotation marks in such a name doubled
-            rows = rows.rename(dict(zip(rows.collect_schema().names(), header, strict=True)))
-    # polars makes a row of nulls of a blank line
-    return rows.filter(~pl.all_horizontal(pl.all().is_null())) if has_blank_lines else rows
+        names = _names(_utf8(head, given), header, given)
+
+    def frame(block: bytes) -> pl.DataFrame:
+        found = _parse(path, given, head, block, width=len(names))
+        found.columns = names
+        # polars makes a row of nulls of a blank line
+        return found.filter(~pl.all_horizontal(pl.all().is_null())) if has_blank_lines else found
+
+    def chunks() -> Iterator[pl.DataFrame]:
+        with faults_refused(path), open_bytes(path) as file:
+            file.seek(len(head))
+            yield from with_rows(map(frame, record_blocks(file, rows=rows)))
+
+    return Delivery(pl.Schema(dict.fromkeys(names, pl.String())), chunks)
 
 
 def detect(path: Path) -> Input:
@@ -57,7 +72,7 @@ def detect(path: Path) -> Input:
     Raises:
         FileRefused: there is no text in it to judge by.
     """
-    with _faults_refused(path):
+    with faults_refused(path):
         _check_kind(path)
         is_utf8 = _shape(path, Input()).bad_byte is None
         found = Input(encoding="utf8" if is_utf8 else "latin-1")
@@ -67,52 +82,57 @@ def detect(path: Path) -> Input:
 
 def _plausibility(path: Path, how: Input) -> tuple[bool, int]:
     """Whether the first records are of one width of more than one column, then how many columns that makes."""
-    records = (record for _, record in _records(path, how) if record)
-    widths = [len(record) for record in islice(records, _JUDGED)] or [0]
-    return widths[0] > 1 and len(set(widths)) == 1, widths[0]
-
-
-@contextmanager
-def _faults_refused(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error, csv.Error, pl.exceptions.PolarsError) as error:
-        raise unreadable(path.name, error) from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _source(path: Path, given: Input) -> Path | io.BytesIO:
-    """The file itself, or in memory as UTF-8, which is all that polars reads."""
-    if given.encoding == "utf8":
-        return path
-    with _open(path) as file:
-        return io.BytesIO(file.read().decode("latin-1").encode())
+    widths = [len(record.cells) for record in islice((one for one in records(path, how) if one.cells), _JUDGED)]
+    return (widths or [0])[0] > 1 and len(set(widths)) == 1, (widths or [0])[0]
 
 
 def _shape(path: Path, given: Input) -> Shape:
-    with _open(path) as file:
+    with open_bytes(path) as file:
         return scan_shape(file, given.delimiter.encode())
 
 
-def _records(path: Path, given: Input, *, is_strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Every record with the line it ends on, from 1; blank lines are empty records. Slow."""
-    encoding = "utf-8-sig" if given.encoding == "utf8" else "latin-1"
-    with _open(path) as file, io.TextIOWrapper(file, encoding, errors="replace", newline="") as text:
-        reader = csv.reader(text, delimiter=given.delimiter, strict=is_strict)
-        for record in reader:
-            yield reader.line_num, record
+def _head(path: Path) -> bytes:
+    """The file up to the end of its first record that is no blank line."""
+    lines = []
+    with open_bytes(path) as file:
+        for record in record_blocks(file, rows=1):
+            lines.append(record)
+            if record.removeprefix(codecs.BOM_UTF8) not in (b"\n", b"\r\n"):
+                break
+    return b"".join(lines)
 
 
-def _header(path: Path, given: Input) -> list[str]:
-    return next((record for _, record in _records(path, given) if record), [])
+def _header(head: bytes, given: Input) -> list[str]:
+    text = head.decode(python_encoding(given), errors="replace")
+    return next(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=given.delimiter)), [])
+
+
+def _names(head: bytes, header: list[str], given: Input) -> list[str]:
+    """What polars calls the columns: it has names for those without one."""
+    names = pl.read_csv(head, separator=given.delimiter, infer_schema=False).columns
+    if len(names) != len(header):
+        return names
+    # polars leaves the quotation marks in a name doubled
+    return [own if '"' in own else name for own, name in zip(header, names, strict=True)]
+
+
+def _parse(path: Path, given: Input, head: bytes, block: bytes, *, width: int) -> pl.DataFrame:
+    try:
+        return pl.read_csv(_utf8(head + block, given), separator=given.delimiter, infer_schema=False)
+    except READ_FAULTS as error:
+        check_records(path, given, width)  # these two know the line
+        check_quotes(path, given)
+        raise unreadable(path.name, error) from error
+
+
+def _utf8(text: bytes, given: Input) -> bytes:
+    """Text in UTF-8, which is all that polars reads."""
+    return text if given.encoding == "utf8" else text.decode("latin-1").encode()
 
 
 def _check_kind(path: Path) -> None:
     head_of(path)
-    with _open(path) as file:
+    with open_bytes(path) as file:
         head = file.read(4096)
     if not head:
         raise empty(path.name)
@@ -145,6 +165,19 @@ def _check_encoding(source: str, shape: Shape, given: Input) -> None:
         )
 
 
+def _check_longest(path: Path, given: Input, shape: Shape) -> None:
+    """Refuse a record that would be read as one piece and is as long as a file."""
+    if shape.longest <= _LONGEST:
+        return
+    check_quotes(path, given, is_open=shape.is_quote_open)
+    if shape.may_be_misquoted:
+        check_records(path, given, len(next((one.cells for one in records(path, given) if one.cells), [])))
+    raise FileRefused(
+        f"{path.name} has a line of {shape.longest:,} bytes or more.",
+        hint="Write it again, one customer a line.",
+    )
+
+
 def _check_header(source: str, header: list[str], given: Input) -> None:
     if not header:
         raise no_rows(source)
@@ -166,44 +199,18 @@ def _check_header(source: str, header: list[str], given: Input) -> None:
 
 
 def _check_shape(path: Path, given: Input, shape: Shape, width: int) -> bool:
-    """Refuse ragged rows; says whether there are blank lines.
+    """Refuse ragged rows; says whether there may be blank lines.
 
     Totals are compared first. Only where they do not add up is the file read record by record.
     """
     if shape.is_quote_open:
-        _check_quotes(path, given)
-    if shape.lines <= 1:
-        raise no_rows(path.name)
-    if width == 1 or shape.delimiters == shape.lines * (width - 1):
+        check_quotes(path, given, is_open=True)
+    adds_up = width > 1 and shape.delimiters == shape.lines * (width - 1)
+    if adds_up and not shape.may_be_misquoted and shape.lines > 1:
         return False
-    rows = -1  # the header is none
-    for line, record in _records(path, given):
-        rows += bool(record)
-        if record and len(record) != width:
-            raise _ragged(path.name, line, len(record), width, given)
-    if rows < 1:
+    if check_records(path, given, width) < 1:
         raise no_rows(path.name)
-    return True
-
-
-def _check_quotes(path: Path, given: Input) -> None:
-    line = 0
-    try:
-        for line, _ in _records(path, given, is_strict=True):  # noqa: B007 the last sound line is wanted
-            pass
-    except csv.Error as error:
-        raise FileRefused(
-            f"{path.name}: a quotation mark opened in line {line + 1:,} is never closed.",
-            hint="Write it again: a quotation mark within a quoted field is doubled.",
-        ) from error
-
-
-def _ragged(source: str, line: int, fields: int, width: int, given: Input) -> FileRefused:
-    return FileRefused(
-        f"{source}: line {line:,} has {fields:,} fields, the header has {width:,}.",
-        hint=f"Write it again: a field that holds {given.delimiter!r} or a line end needs quotes, and a "
-        "file cut off in transfer ends like this.",
-    )
+    return not adds_up
 
 
 def _toml(mark: str) -> str:

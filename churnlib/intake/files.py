@@ -7,13 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from churnlib.errors import FileRefused
-from churnlib.intake.delimited import read_delimited
-from churnlib.intake.json_files import read_json
-from churnlib.intake.parquet_files import parts_of, read_parquet
+from churnlib.intake.chunks import open_chunks
+from churnlib.intake.kinds import SUFFIXES as SUFFIXES
+from churnlib.intake.kinds import check_there, is_parquet, suffix_of
+from churnlib.intake.parquet_files import found_parts, read_parquet
 from churnlib.spec import Input
-
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json", ".jsonl", ".ndjson")
 
 _BLOCK = 1 << 20
 
@@ -21,16 +19,17 @@ _BLOCK = 1 << 20
 def content_id(path: Path) -> str:
     """SHA-256 of what a file holds, hex; its name and place do not count.
 
-    For a folder of Parquet parts: over the parts' names and contents, sorted by name.
+    Any file has one, whether it can be read or not. For a folder: over the names and contents of its Parquet
+    parts, sorted by name; over all files where it has no part.
 
     Raises:
-        FileRefused: there is no such file, or the folder holds no part.
+        FileRefused: there is no such file.
     """
-    _check_there(path)
+    check_there(path)
     if path.is_file():
         return _digest(path).hexdigest()
     whole = hashlib.sha256()
-    for part in parts_of(path):
+    for part in found_parts(path) or sorted(file for file in path.rglob("*") if file.is_file()):
         whole.update(f"{part.relative_to(path).as_posix()}\0{_digest(part).hexdigest()}\n".encode())
     return whole.hexdigest()
 
@@ -39,7 +38,8 @@ def read_raw(path: Path, given: Input) -> pl.LazyFrame:
     """Open a delivered file; its form follows from the suffix, a folder holds Parquet parts.
 
     What can be checked without building a frame is checked here, in one pass over the bytes. What
-    only shows when cells are read (a damaged Parquet page) is raised by polars on collect.
+    only shows when cells are read is raised on collect: of text and JSON as FileRefused, of Parquet (a damaged
+    page) by polars.
 
     Returns:
         Rows in the file's order. Delimited text has every column as String, an empty cell null and
@@ -49,35 +49,13 @@ def read_raw(path: Path, given: Input) -> pl.LazyFrame:
         FileRefused: no such file, an unknown suffix, no bytes, no rows, cut off, not what the suffix
             says, another encoding or delimiter than `given`, ragged rows, or a column name twice.
     """
-    _check_there(path)
-    suffix = _suffix(path)
-    if path.is_dir() or suffix == ".parquet":
-        return read_parquet(path)
-    if suffix in (".json", ".jsonl", ".ndjson"):
-        return read_json(path)
-    if suffix in (".csv", ".csv.gz"):
-        return read_delimited(path, given)
-    if suffix in (".tsv", ".tsv.gz"):
-        return read_delimited(path, given.model_copy(update={"delimiter": "\t"}))
-    raise FileRefused(
-        f"{path.name} has a suffix that says nothing about its form.",
-        hint=f"Rename it: known are {', '.join(SUFFIXES)}, and a folder of .parquet parts.",
-    )
+    check_there(path)
+    return read_parquet(path) if is_parquet(path) else open_chunks(path, given).lazy()
 
 
 def is_delimited(path: Path) -> bool:
     """Whether the file's delimiter and encoding are a matter of choice."""
-    return path.is_file() and _suffix(path) in (".csv", ".csv.gz")
-
-
-def _check_there(path: Path) -> None:
-    if not path.exists():
-        raise FileRefused(f"There is no file {path}.", hint="Check the path; it counts from where you stand.")
-
-
-def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
+    return path.is_file() and suffix_of(path) in (".csv", ".csv.gz")
 
 
 def _digest(path: Path) -> hashlib._Hash:

@@ -34,14 +34,13 @@ def spec_file(spec: Spec) -> str:
     return f"models/{spec.name}.toml"
 
 
-def check_header(raw: pl.LazyFrame, spec: Spec, *, source: str, labelled: bool) -> Header:
-    """Compare a file of customers with the spec.
+def check_header(schema: pl.Schema, spec: Spec, *, source: str, labelled: bool) -> Header:
+    """Compare the raw columns of a file of customers with the spec.
 
     Raises:
-        FileRefused: the file cannot be read; the id, date, label or a required column is not there; a
+        FileRefused: the id, date, label or a required column is not there; a
             column of the spec holds lists or structs; the spec names no label where one is needed.
     """
-    schema = schema_of(raw, source)
     needed = [spec.columns.id, *([spec.columns.as_of] if spec.columns.as_of else [])]
     if labelled:
         needed.append(label_of(spec))

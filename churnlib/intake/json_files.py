@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import codecs
-import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from churnlib.errors import FileRefused
+from churnlib.intake.delivery import CHUNK_ROWS, Delivery
+from churnlib.intake.json_lines import chunks_of, schema_of
 from churnlib.intake.kinds import head_of, look_of, no_rows, unreadable
 
 
-def read_json(path: Path) -> pl.LazyFrame:
+def open_json(path: Path, *, rows: int = CHUNK_ROWS) -> Delivery:
     """Open JSON, all rows looked at for the types; a key that a row lacks is null.
+
+    JSON lines are read in chunks; an array has no place to cut it, and is read as a whole.
 
     Raises:
         FileRefused: no JSON, broken JSON (the line or the byte is named), or no rows.
@@ -28,32 +32,32 @@ def read_json(path: Path) -> pl.LazyFrame:
             f"{path.name} is no JSON" + (f" but {look}." if look else ": it starts with neither '[' nor '{'."),
             hint="Give it the suffix of what it is, or write it as JSON lines.",
         )
-    rows = _array(path) if head.startswith(b"[") else _lines(path)
-    if not rows.collect_schema():
+    found = _array(path, rows) if head.startswith(b"[") else _lines(path, rows)
+    if not found.schema:
         raise no_rows(path.name)
-    return rows
+    return found
 
 
-def _array(path: Path) -> pl.LazyFrame:
+def _array(path: Path, rows: int) -> Delivery:
     try:
         frame = pl.read_json(path, infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         raise _broken_array(path, error) from error
     if frame.is_empty():
         raise no_rows(path.name)
-    return frame.lazy()
+    return Delivery(frame.schema, lambda: frame.iter_slices(rows))
 
 
-def _lines(path: Path) -> pl.LazyFrame:
-    source: Path | io.BytesIO = path
-    if head_of(path).startswith(codecs.BOM_UTF8):  # polars takes the mark for a syntax error
-        source = io.BytesIO(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    rows = pl.scan_ndjson(source, infer_schema_length=None)
+def _lines(path: Path, rows: int) -> Delivery:
     try:
-        rows.collect_schema()
+        schema = schema_of(path)
     except pl.exceptions.PolarsError as error:
         raise _broken_line(path, error) from error
-    return rows
+
+    def chunks() -> Iterator[pl.DataFrame]:
+        return chunks_of(path, schema, rows=rows)
+
+    return Delivery(schema, chunks)
 
 
 def _broken_array(path: Path, error: Exception) -> FileRefused:

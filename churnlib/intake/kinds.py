@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""What a file is by its name, and by its first bytes whatever its name says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from churnlib.errors import FileRefused
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json", ".jsonl", ".ndjson")
 
 READ_FAULTS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What reading a damaged file raises; some damaged Parquet pages make polars panic."""
@@ -27,6 +29,23 @@ _MAGIC = (
     (b"[{", "JSON"),
     (b'{"', "JSON"),
 )
+
+
+def check_there(path: Path) -> None:
+    """Refuse what does not exist."""
+    if not path.exists():
+        raise FileRefused(f"There is no file {path}.", hint="Check the path; it counts from where you stand.")
+
+
+def suffix_of(path: Path) -> str:
+    """What a file's name says about its form, in small letters: `.csv`, `.csv.gz`."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return "".join(suffixes) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether it is to be read as Parquet; every folder is."""
+    return path.is_dir() or suffix_of(path) == ".parquet"
 
 
 def head_of(path: Path, size: int = 4096) -> bytes:

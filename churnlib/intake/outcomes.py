@@ -8,11 +8,12 @@ from datetime import date
 import polars as pl
 
 from churnlib.errors import FileRefused
-from churnlib.intake.contract import check_share, sort_rows
 from churnlib.intake.header_check import check_columns, check_single_values, collect, schema_of, spec_file
 from churnlib.intake.kinds import no_rows
 from churnlib.intake.labels import check_positive, check_two_classes, classes_of
-from churnlib.intake.row_check import RowCheck
+from churnlib.intake.row_check import RowCheck, Rule
+from churnlib.intake.sorting import sort_rows
+from churnlib.intake.whole_file import check_share
 from churnlib.spec import AS_OF, KNOWN_AT, LABEL, Spec
 
 
@@ -55,7 +56,7 @@ def check_outcomes(raw: pl.LazyFrame, spec: Spec, *, source: str, today: date) -
         raise no_rows(source)
     _check_label(delivered, spec, label, source)
     rows = sort_rows(delivered, _rules(schema, spec, as_of=as_of, label=label, today=today))
-    check_share(rows, spec, source)
+    check_share(rows.accepted.height, rows.quarantined.height, rows.by_reason, spec, source)
     end = pl.col(AS_OF) + pl.duration(days=spec.horizon_days)
     outcomes = rows.accepted.with_columns(
         pl.col(KNOWN_AT).fill_null(end) if KNOWN_AT in schema else end.alias(KNOWN_AT)
@@ -76,13 +77,13 @@ def _check_label(delivered: pl.DataFrame, spec: Spec, label: str, source: str) -
 
 
 def _rules(schema: pl.Schema, spec: Spec, *, as_of: str, label: str, today: date) -> RowCheck:
-    rules = RowCheck()
-    rules.add_key(schema, spec, as_of)
-    rules.broken[f"{AS_OF}: in the future"] = pl.col(AS_OF) > today
-    rules.add_label(schema, spec, label)
+    check = RowCheck()
+    check.add_key(schema, spec, as_of)
+    check.rules[f"{AS_OF}: in the future"] = Rule(pl.col(AS_OF) > today)
+    check.add_label(schema, spec, label)
     if KNOWN_AT not in schema:
-        return rules
-    rules.add(KNOWN_AT, KNOWN_AT, "date", schema, spec)
-    rules.broken[f"{KNOWN_AT}: in the future"] = pl.col(KNOWN_AT) > today
-    rules.broken[f"{KNOWN_AT}: before {AS_OF}"] = pl.col(KNOWN_AT) < pl.col(AS_OF)
-    return rules
+        return check
+    check.add(KNOWN_AT, KNOWN_AT, "date", schema, spec)
+    check.rules[f"{KNOWN_AT}: in the future"] = Rule(pl.col(KNOWN_AT) > today)
+    check.rules[f"{KNOWN_AT}: before {AS_OF}"] = Rule(pl.col(KNOWN_AT) < pl.col(AS_OF))
+    return check

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from churnlib.errors import FileRefused
+from churnlib.intake.delivery import CHUNK_ROWS, Delivery
 from churnlib.intake.kinds import READ_FAULTS, empty, head_of, look_of, no_rows, unreadable
+from churnlib.intake.parquet_chunks import Part, chunks_of
 from churnlib.intake.wording import listed
 
 _MAGIC = b"PAR1"
 _LEAST = 12
+
+
+@dataclass(frozen=True)
+class _Checked:
+    parts: Sequence[Part]
+    has_one_schema: bool
+
+    def lazy(self) -> pl.LazyFrame:
+        paths = [part.path for part in self.parts]
+        if self.has_one_schema:
+            return pl.scan_parquet(paths, glob=False)
+        # one part inferred integers where another has fractions or text
+        first = self.parts[0].schema.names()
+        return pl.concat(
+            [pl.scan_parquet(path, glob=False).select(first) for path in paths], how="vertical_relaxed"
+        )
 
 
 def read_parquet(path: Path) -> pl.LazyFrame:
@@ -22,37 +42,61 @@ def read_parquet(path: Path) -> pl.LazyFrame:
     Raises:
         FileRefused: no part, cut off, no Parquet, parts that do not fit together, or no rows.
     """
-    parts = parts_of(path) if path.is_dir() else [path]
-    names = {part: str(part.relative_to(path.parent)) for part in parts}
-    for part in parts:
-        _check_ends(part, names[part])
-    schemas = {names[part]: _schema(part, names[part]) for part in parts}
-    _check_same_columns(schemas)
-    rows = _open(parts, schemas)
+    return _checked(path).lazy()
+
+
+def open_parquet(path: Path, *, rows: int = CHUNK_ROWS) -> Delivery:
+    """The same, to be read in chunks.
+
+    Raises:
+        FileRefused: as `read_parquet`.
+    """
+    checked = _checked(path)
     try:
-        count = int(rows.select(pl.len()).collect().item())
+        schema = checked.lazy().collect_schema()
     except READ_FAULTS as error:
         raise unreadable(path.name, error) from error
-    if not count:
-        raise no_rows(path.name)
-    return rows
+
+    def chunks() -> Iterator[pl.DataFrame]:
+        return chunks_of(checked.parts, schema, rows=rows, source=path.name)
+
+    return Delivery(schema, chunks)
+
+
+def found_parts(folder: Path) -> list[Path]:
+    """The `.parquet` files below a folder, sorted; hidden and `_` files (markers) are none."""
+    return sorted(
+        part for part in folder.rglob("*.parquet") if part.is_file() and not part.name.startswith(("_", "."))
+    )
 
 
 def parts_of(folder: Path) -> list[Path]:
-    """The `.parquet` files below a folder, sorted; hidden and `_` files (markers) are none.
+    """The same, at least one.
 
     Raises:
         FileRefused: there is none.
     """
-    parts = sorted(
-        part for part in folder.rglob("*.parquet") if part.is_file() and not part.name.startswith(("_", "."))
-    )
+    parts = found_parts(folder)
     if not parts:
         raise FileRefused(
             f"The folder {folder.name} holds no .parquet part.",
             hint="Name a file, or a folder of Parquet parts.",
         )
     return parts
+
+
+def _checked(path: Path) -> _Checked:
+    paths = parts_of(path) if path.is_dir() else [path]
+    names = {part: str(part.relative_to(path.parent)) for part in paths}
+    for part in paths:
+        _check_ends(part, names[part])
+    schemas = {names[part]: _schema(part, names[part]) for part in paths}
+    _check_same_columns(schemas)
+    counts = _counts(paths, path.name)
+    if not sum(counts):
+        raise no_rows(path.name)
+    parts = [Part(part, schemas[names[part]], rows) for part, rows in zip(paths, counts, strict=True)]
+    return _Checked(parts, all(part.schema == parts[0].schema for part in parts))
 
 
 def _check_ends(path: Path, source: str) -> None:
@@ -95,10 +139,10 @@ def _check_same_columns(schemas: dict[str, pl.Schema]) -> None:
             )
 
 
-def _open(parts: list[Path], schemas: dict[str, pl.Schema]) -> pl.LazyFrame:
-    first, *others = schemas.values()
-    if all(other == first for other in others):
-        return pl.scan_parquet(parts, glob=False)
-    # one part inferred integers where another has fractions or text
-    frames = [pl.scan_parquet(part, glob=False).select(first.names()) for part in parts]
-    return pl.concat(frames, how="vertical_relaxed")
+def _counts(paths: Sequence[Path], source: str) -> list[int]:
+    """Rows of each part."""
+    counted = [pl.scan_parquet(path, glob=False).select(pl.len()) for path in paths]
+    try:
+        return [int(count.item()) for count in pl.collect_all(counted)]
+    except READ_FAULTS as error:
+        raise unreadable(source, error) from error

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churnlib.errors import FileRefused
+from churnlib.intake.chunks import open_chunks
 from churnlib.intake.delimited import detect
 from churnlib.intake.delimited_scan import scan_shape
 from churnlib.intake.files import content_id, read_raw
@@ -29,6 +30,9 @@ def put(folder: Path, name: str, content: bytes) -> Path:
 def refusal(path: Path, how: Input = PLAIN) -> FileRefused:
     with pytest.raises(FileRefused) as caught:
         read_raw(path, how).collect()
+    with pytest.raises(FileRefused) as in_chunks:
+        list(open_chunks(path, how, rows=2).chunks())
+    assert (in_chunks.value.message, in_chunks.value.hint) == (caught.value.message, caught.value.hint)
     assert path.name in caught.value.message
     assert caught.value.hint.endswith((".", "?"))
     return caught.value
@@ -55,7 +59,7 @@ def test_quoted_delimiters_and_line_ends_are_part_of_the_cell(tmp_path: Path) ->
 
 
 def test_gzip_tab_and_upper_case_suffixes_are_known(tmp_path: Path) -> None:
-    zipped = put(tmp_path, "a.CSV.GZ", gzip.compress(b"id,tenure\n7,1\n"))
+    zipped = put(tmp_path, "a.CSV.GZ", gzip.compress(b"id,tenure\n7,1\n", mtime=0))
     tabbed = put(tmp_path, "a.week.tsv", b"id\ttenure\n7\t1\n")
     for path in (zipped, tabbed):
         assert read_raw(path, PLAIN).collect().to_dicts() == [{"id": "7", "tenure": "1"}]
@@ -105,7 +109,7 @@ def test_ragged_rows_are_refused_with_their_line(tmp_path: Path, row: bytes) -> 
         ("a.csv", b"<!DOCTYPE html><html>", "web page"),
         ("a.csv", b'id,plan\n7,"x\n8,y\n', "opened in line 2 is never closed"),
         ("a.csv.gz", b"id,tenure\n7,1\n", "cannot be read"),
-        ("a.csv.gz", gzip.compress(b"id,tenure\n" + b"7,1\n" * 999)[:-12], "cannot be read"),
+        ("a.csv.gz", gzip.compress(b"id,tenure\n" + b"7,1\n" * 999, mtime=0)[:-12], "cannot be read"),
         ("a.parquet", b"id,tenure\n7,1\n", "no Parquet file"),
         ("a.parquet", b"PAR1", "cut off"),
         ("a.json", b"id,tenure\n", "no JSON"),
@@ -187,6 +191,18 @@ def test_content_id_follows_the_content_and_not_the_name(tmp_path: Path) -> None
     assert content_id(one) == content_id(same) != content_id(other)
     with pytest.raises(FileRefused):
         content_id(tmp_path / "none.csv")
+
+
+def test_content_id_does_not_ask_whether_a_file_can_be_read(tmp_path: Path) -> None:
+    book = put(tmp_path, "week.xlsx", b"PK\x03\x04")
+    assert content_id(book) == content_id(put(tmp_path, "same.csv", b"PK\x03\x04"))
+    assert content_id(put(tmp_path, "empty", b"")) != content_id(book)
+    folder = tmp_path / "week"
+    folder.mkdir()
+    put(folder, "a.csv", b"id\n1\n")
+    before = content_id(folder)
+    put(folder, "a.csv", b"id\n2\n")
+    assert content_id(folder) != before
 
 
 def test_content_id_of_a_folder_sees_every_part_and_no_marker(tmp_path: Path) -> None:

@@ -79,18 +79,14 @@ def encode(frame: pl.DataFrame, spec: Spec, state: FittedState) -> Matrix:
         for name, feature in features.items()
         if feature.type == "category"
     }
-    return Matrix(
-        values=np.ascontiguousarray(coded.to_numpy(order="c"), dtype=np.float32),
-        names=tuple(features),
-        unseen={name: count for name, count in lost.items() if count},
-    )
+    values = np.ascontiguousarray(coded.to_numpy(order="c", writable=True), dtype=np.float32)
+    np.copyto(values, np.nan, where=np.isinf(values))
+    return Matrix(values, tuple(features), {name: count for name, count in lost.items() if count})
 
 
 def _coded(name: str, feature: Feature, state: FittedState) -> pl.Expr:
     column = pl.col(name)
     if feature.type == "category":
-        known = state.codes.get(name, ())
-        codes = [float(code) for code in range(len(known))]
-        return column.replace_strict(list(known), codes, default=None, return_dtype=pl.Float32)
-    value = column.cast(pl.Float32)
-    return pl.when(value.is_finite()).then(value).alias(name)
+        # An Enum's own numbers are the codes, and others than its categories become null.
+        column = column.cast(pl.Enum(state.codes.get(name, ())), strict=False).to_physical()
+    return column.cast(pl.Float32)

@@ -120,3 +120,13 @@ def log_likelihood(margin: np.ndarray, churned: np.ndarray) -> float:
 def sigmoid(margin: np.ndarray) -> np.ndarray:
     """Return 1 / (1 + exp(-margin)) without overflow."""
     return np.asarray(np.exp(-np.logaddexp(0.0, -np.asarray(margin, dtype=np.float64))))
+
+
+def logit(probability: np.ndarray) -> np.ndarray:
+    """Return the log-odds of probabilities, float64; infinite at 0 and 1.
+
+    Margins of two models cannot be compared, the log-odds of their calibrated probabilities can.
+    """
+    given = np.asarray(probability, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(given) - np.log1p(-given))

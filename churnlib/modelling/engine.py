@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
 TREES = "trees"
 """Name of our own engine; others are `xgboost`, with the reason in brackets."""
 
-# Getting the tree engine ready takes about a second in a new process. That pays from so many rows on.
-_WORTH_ROWS, _WORTH_EXPLAINED = 100_000, 300
+# Measured, in processor seconds: to get the tree engine ready in a new process where its machine code is in
+# Numba's cache already (the very first process compiles for two more), and then for each node.
+_READY, _READY_NODE = 0.45, 8e-6
 
-_MANY_ROWS = 50_000  # from which on threads pay
+# What XGBoost takes for a row: for each tree and level, and for each leaf and level by level of its contributions.
+_SCORED, _EXPLAINED = 2.6e-9, 5e-9
+
+# Bytes of a saved model by tree and by node.
+_TREE_BYTES, _NODE_BYTES = 670, 34
+
+# So many are worth it whatever the model: they may be the first chunk of more.
+_WORTH_ROWS = 100_000
+
+_MANY_ROWS, _MANY_EXPLAINED = 50_000, 4_096  # from which on threads pay
 
 
 @dataclass(frozen=True)
@@ -55,10 +66,26 @@ class Evaluator:
         if not len(matrix.values):
             return np.zeros(0)
         if self.scores is not None:
-            found = self.scores.margins(matrix.values, threads=_threads(matrix))
+            found = self.scores.margins(matrix.values, threads=_threads(matrix, _MANY_ROWS))
         else:
             found = self.booster.predict(_dmatrix(matrix), output_margin=True)
         return np.asarray(found, dtype=np.float64)
+
+    def top(self, matrix: Matrix, strongest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return each row's features of largest contribution, strongest first.
+
+        Returns:
+            Columns of the matrix, int32, and contributions in log-odds, float32, both of shape (rows, strongest),
+            or as many as there are features. Ordered by absolute size, ties by the order of features. Features
+            without influence are left out: where fewer have any, the column is -1 and the contribution 0.
+
+        Raises:
+            ChurnError: as `margins`.
+        """
+        check_names(self.booster, matrix)
+        if self.explains is not None:
+            return self.explains.top(matrix.values, strongest, threads=_threads(matrix, _MANY_EXPLAINED))
+        return _largest(self.contributions(matrix)[:, :-1].astype(np.float32), strongest)
 
     def contributions(self, matrix: Matrix) -> np.ndarray:
         """Return exact path-dependent TreeSHAP values in log-odds, float64, shape (rows, features + 1).
@@ -72,7 +99,7 @@ class Evaluator:
         if not len(matrix.values):
             return np.zeros((0, len(matrix.names) + 1))
         if self.explains is not None:
-            found = self.explains.contributions(matrix.values, threads=_threads(matrix))
+            found = self.explains.contributions(matrix.values, threads=_threads(matrix, _MANY_EXPLAINED))
         else:
             found = self.booster.predict(_dmatrix(matrix), pred_contribs=True)
         return np.asarray(found, dtype=np.float64)
@@ -81,13 +108,16 @@ class Evaluator:
 def evaluator(booster: xgboost.Booster, *, rows: int, explained: int) -> Evaluator:
     """Choose how to evaluate a booster; the tree engine is prepared once for each booster and kept with it.
 
+    A batch that comes in chunks needs one choice: contributions by two engines are not the same bits. Where the
+    number of rows is not known yet, the first chunk says enough: a full one is worth the tree engine.
+
     Args:
         booster: the model; it must not be trained further afterwards.
-        rows: how many will be scored.
-        explained: for how many of them contributions will be asked.
+        rows: how many will be scored, or at least.
+        explained: for how many of them contributions will be asked, or at least.
     """
     known = _ENGINES.get(booster)
-    if known is None and rows < _WORTH_ROWS and explained < _WORTH_EXPLAINED:
+    if known is None and not _worth_preparing(booster, rows, explained):
         return Evaluator(booster, None, None, "xgboost (so few rows are faster so)")
     known = known or _remembered(booster)
     if known.scores is None or not explained:
@@ -163,8 +193,26 @@ def _explaining(engine: TreeEngine) -> tuple[TreeEngine | None, str]:
         return None, str(reason)
 
 
-def _threads(matrix: Matrix) -> int:
-    return 1 if len(matrix.values) < _MANY_ROWS else os.cpu_count() or 1
+def _worth_preparing(booster: xgboost.Booster, rows: int, explained: int) -> bool:
+    """Whether XGBoost would take longer for these rows than getting the tree engine ready takes."""
+    if rows >= _WORTH_ROWS:
+        return True
+    trees = max(1, booster.num_boosted_rounds())
+    nodes = max(trees, (len(booster.save_raw("ubj")) - _TREE_BYTES * trees) / _NODE_BYTES)
+    levels = math.log2(max(2.0, nodes / trees / 2))
+    by_xgboost = rows * trees * levels * _SCORED + explained * nodes / 2 * levels**2 * _EXPLAINED
+    return by_xgboost > _READY + nodes * _READY_NODE
+
+
+def _largest(numbers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """What `trees.strongest.choose` finds, where there is no Numba."""
+    order = np.argsort(-np.abs(numbers), axis=1, kind="stable")[:, :most].astype(np.int32)
+    found = np.take_along_axis(numbers, order, axis=1)
+    return np.where(found == 0, -1, order), found
+
+
+def _threads(matrix: Matrix, many: int) -> int:
+    return 1 if len(matrix.values) <= many else os.cpu_count() or 1
 
 
 def _dmatrix(matrix: Matrix) -> xgboost.DMatrix:

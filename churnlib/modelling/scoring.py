@@ -10,16 +10,29 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import polars as pl
 
-from churnlib.features.matrix import Matrix, build_matrix, encode, model_frame
+from churnlib.features.matrix import build_matrix, encode, model_frame
 from churnlib.features.state import FittedState
-from churnlib.modelling.calibration import Calibration
+from churnlib.modelling.calibration import Calibration, logit
 from churnlib.modelling.delivered import typed
 from churnlib.modelling.engine import Evaluator, evaluator, margins
+from churnlib.modelling.ranking import Ranking, Ranks
 from churnlib.modelling.reasons import reason_columns, reason_schema
 from churnlib.spec import AS_OF, ID, Spec
 
 if TYPE_CHECKING:
     import xgboost
+
+__all__ = [
+    "Scored",
+    "ScoringModel",
+    "explained_rows",
+    "logit",
+    "margins_of",
+    "predictions_of",
+    "probabilities",
+    "score",
+    "serve",
+]
 
 
 class ScoringModel(Protocol):
@@ -63,12 +76,7 @@ class Scored:
 
 
 def score(release: ScoringModel, accepted: pl.DataFrame, *, reasons: bool = True) -> Scored:
-    """Score a batch as a whole.
-
-    `percentile` is the share of the batch with no higher risk, in percent, so that the riskiest has 100.
-    `decile` 1 is the riskiest tenth; deciles are of equal size, ties go by customer id.
-    `value_at_risk` is the probability times the spec's value column, null where that is null.
-    Reasons are exact contributions to the margin for the riskiest `reasons.top_share`, null for the others.
+    """Score a batch as a whole: the same values as chunk by chunk with `margins_of` and `predictions_of`.
 
     Args:
         release: the model.
@@ -78,20 +86,81 @@ def score(release: ScoringModel, accepted: pl.DataFrame, *, reasons: bool = True
     Raises:
         ChurnError: a column of the spec is not there.
     """
-    spec = release.spec
-    values = model_frame(accepted, spec)
-    matrix = encode(values, spec, release.state)
-    explained = math.ceil(len(matrix.values) * spec.reasons.top_share) if reasons else 0
-    engine = evaluator(release.booster, rows=len(matrix.values), explained=explained)
-    margin = engine.margins(matrix)
+    explained = explained_rows(release.spec, accepted.height) if reasons else 0
+    engine = evaluator(release.booster, rows=accepted.height, explained=explained)
+    margin, unseen = margins_of(release, engine, accepted)
+    ranking = Ranking()
+    ranking.add(margin)
+    ranks = ranking.ranks(0, ranking.rows)
+    frame = predictions_of(release, engine, accepted, margin, ranks, explained=explained)
+    return Scored(frame, unseen, engine.name)
+
+
+def explained_rows(spec: Spec, rows: int) -> int:
+    """How many of a batch's rows get reasons, from the riskiest on."""
+    return math.ceil(rows * spec.reasons.top_share)
+
+
+def margins_of(
+    model: ScoringModel, engine: Evaluator, accepted: pl.DataFrame
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Evaluate some rows of a batch, as its first pass does.
+
+    Args:
+        model: the model.
+        engine: evaluates its booster; one for the whole batch.
+        accepted: an accepted frame.
+
+    Returns:
+        Raw log-odds of churn, float64, one per row, exact in float32 too; and rows by category feature whose
+        category the model never saw.
+
+    Raises:
+        ChurnError: a column of the spec is not there.
+    """
+    matrix = build_matrix(accepted, model.spec, model.state)
+    return engine.margins(matrix), matrix.unseen
+
+
+def predictions_of(
+    model: ScoringModel,
+    engine: Evaluator,
+    accepted: pl.DataFrame,
+    margin: np.ndarray,
+    ranks: Ranks,
+    *,
+    explained: int,
+) -> pl.DataFrame:
+    """Make the predictions of some rows of a batch, as its second pass does. No value depends on the other rows.
+
+    `percentile` is the share of the batch with no higher risk, in percent, so that the riskiest has 100.
+    `decile` 1 is the riskiest tenth; deciles are of equal size, ties go by the order of the file.
+    `value_at_risk` is the probability times the spec's value column, null where that is null.
+    Reasons are exact contributions to the margin in log-odds, null for rows that get none.
+
+    Args:
+        model: the model.
+        engine: the same as for the margins, chosen with reasons in mind.
+        accepted: an accepted frame.
+        margin: of these rows, as `margins_of` gave it.
+        ranks: of these rows within the batch.
+        explained: so many of the batch's riskiest rows get reasons (`explained_rows`); ties go by the order of
+            the file.
+
+    Returns:
+        The columns that `Scored.frame` has, one row per row, in its order.
+
+    Raises:
+        ChurnError: a column of the spec is not there.
+    """
     frame = accepted.select(ID, AS_OF).with_columns(
-        probability=pl.Series(release.calibration.apply(margin)), margin=pl.Series(margin)
+        probability=pl.Series(model.calibration.apply(margin)),
+        margin=pl.Series(margin),
+        percentile=pl.Series(ranks.percentile),
+        decile=pl.Series(ranks.decile),
     )
-    place = _place(frame)
-    frame = frame.with_columns(*_ranks(frame, place), _value_at_risk(accepted, spec))
-    chosen = np.argsort(place)[:explained]
-    told = _reasons(engine, spec, matrix, values, np.sort(chosen))
-    return Scored(pl.concat([frame, told], how="horizontal"), matrix.unseen, engine.name)
+    frame = frame.with_columns(_value_at_risk(accepted, model.spec))
+    return frame.hstack(_reasons(model, engine, accepted, ranks.place < explained))
 
 
 def probabilities(model: ScoringModel, accepted: pl.DataFrame) -> pl.Series:
@@ -119,23 +188,6 @@ def serve(release: ScoringModel, frame: pl.DataFrame, today: date) -> pl.DataFra
     return pl.DataFrame({"probability": release.calibration.apply(margin), "margin": margin})
 
 
-def _place(frame: pl.DataFrame) -> np.ndarray:
-    """Place of each row from the riskiest, 0, on; ties by customer id, then date."""
-    order = frame.with_row_index("row").sort(
-        ["margin", ID, AS_OF], descending=[True, False, False], maintain_order=True
-    )
-    place = np.empty(frame.height, dtype=np.int64)
-    place[order.get_column("row").to_numpy()] = np.arange(frame.height)
-    return place
-
-
-def _ranks(frame: pl.DataFrame, place: np.ndarray) -> list[pl.Series]:
-    rows = max(frame.height, 1)
-    percentile = frame.get_column("margin").rank("max") / rows * 100
-    decile = pl.Series(place * 10 // rows + 1, dtype=pl.Int8)
-    return [percentile.cast(pl.Float64).alias("percentile"), decile.alias("decile")]
-
-
 def _value_at_risk(accepted: pl.DataFrame, spec: Spec) -> pl.Expr:
     if spec.columns.value is None:
         return pl.lit(None, dtype=pl.Float64).alias("value_at_risk")
@@ -143,15 +195,15 @@ def _value_at_risk(accepted: pl.DataFrame, spec: Spec) -> pl.Expr:
     return (pl.col("probability") * value).alias("value_at_risk")
 
 
-def _reasons(
-    engine: Evaluator, spec: Spec, matrix: Matrix, values: pl.DataFrame, rows: np.ndarray
-) -> pl.DataFrame:
-    """Reason columns for all rows; null but for the given ones (ascending)."""
-    height = values.height
-    if not len(rows):
-        return pl.DataFrame(schema=reason_schema(spec.reasons.top)).clear(height)
-    part = Matrix(np.ascontiguousarray(matrix.values[rows]), matrix.names, {})
-    contributed = engine.contributions(part)[:, :-1]
-    told = reason_columns(contributed, values[rows], spec).with_columns(row=pl.Series(rows, dtype=pl.UInt32))
-    every = pl.DataFrame({"row": pl.arange(0, height, dtype=pl.UInt32, eager=True)})
-    return every.join(told, on="row", how="left", maintain_order="left").drop("row")
+def _reasons(model: ScoringModel, engine: Evaluator, accepted: pl.DataFrame, wanted: np.ndarray) -> pl.DataFrame:
+    """Reason columns for all rows; null but for those that are wanted."""
+    spec = model.spec
+    if not wanted.any():
+        return pl.DataFrame(schema=reason_schema(spec.reasons.top)).clear(accepted.height)
+    values = model_frame(accepted if wanted.all() else accepted.filter(wanted), spec)
+    places, log_odds = engine.top(encode(values, spec, model.state), spec.reasons.top)
+    told = reason_columns(places, log_odds, values, spec)
+    if wanted.all():
+        return told
+    number = pl.Series(np.cumsum(wanted, dtype=np.uint32)) - 1
+    return told.select(pl.all().gather(pl.select(pl.when(pl.Series(wanted)).then(number)).to_series()))

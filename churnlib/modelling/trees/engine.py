@@ -16,6 +16,7 @@ from churnlib.modelling.trees.games import Game, plan_game
 from churnlib.modelling.trees.parse import Forest, NotCovered, read_forest
 from churnlib.modelling.trees.predict import LeafProgram, plan_leaves, predict
 from churnlib.modelling.trees.sample import Sample, take_sample
+from churnlib.modelling.trees.strongest import choose
 
 if TYPE_CHECKING:
     import xgboost
@@ -129,26 +130,26 @@ class TreeEngine:
             threads: at most so many work at once.
 
         Returns:
-            Columns of the features, int32, and their contributions, float32, both of shape (rows, strongest).
-            Ordered by absolute size, ties by the order of features.
+            Columns of the features, int32, and their contributions, float32, both of shape (rows, strongest)
+            in Fortran order. Ordered by absolute size, ties by the order of features. Features without
+            influence are left out: where fewer have any, the column is -1 and the contribution 0.
 
         Raises:
             ValueError: as `margins`.
             NotCovered: as `contributions`.
         """
         given, kept = self._checked(values), min(strongest, self.features)
-        places = np.empty((len(given), kept), dtype=np.int32)
-        found = np.empty((len(given), kept), dtype=np.float32)
+        places = np.empty((kept, len(given)), dtype=np.int32)
+        found = np.empty((kept, len(given)), dtype=np.float32)
         game = self._game
 
         def work(rows: slice) -> None:
             part = np.zeros((rows.stop - rows.start, self.features), dtype=np.float32)
             contribute(given[rows], self._binning, game, part)
-            order = np.argsort(-np.abs(part), axis=1, kind="stable")[:, :kept]
-            places[rows], found[rows] = order, np.take_along_axis(part, order, axis=1)
+            places[:, rows], found[:, rows] = choose(part, kept)
 
         _in_pieces(work, len(given), _TOP_PIECE, threads)
-        return places, found
+        return places.T, found.T
 
     @cached_property
     def _game(self) -> Game:

@@ -70,6 +70,8 @@ class _Reader:
             count = self._length()
             if kind in _NUMBERS:
                 return self._numbers(kind, count)
+            if kind in _WORDS:  # they take no bytes: a short file could claim to hold any number of them
+                raise ValueError(f"an array of {kind!r} at byte {self._at}, which XGBoost does not write")
             return [self.value() if kind is None else self._of_kind(kind) for _ in range(count)]
         found = []
         while self._peek() != "]":
@@ -87,7 +89,10 @@ class _Reader:
         return self._take(self._length()).decode()
 
     def _length(self) -> int:
-        return int(self.value())
+        length = self.value()
+        if not isinstance(length, int) or length < 0:
+            raise ValueError(f"a length of {str(length)[:20]} before byte {self._at}")
+        return length
 
     def _marker(self) -> str:
         return self._take(1).decode("ascii")

@@ -60,6 +60,20 @@ def test_what_float32_cannot_hold_is_missing(huge: float) -> None:
     np.testing.assert_array_equal(column(frame, "monthly_charge"), [np.nan, 1])
 
 
+def test_a_category_that_nothing_was_learned_of_is_missing_everywhere() -> None:
+    matrix = build_matrix(accepted(20), SPEC, FittedState())
+    assert np.isnan(matrix.values[:, 3]).all()
+    assert matrix.unseen == {"plan": accepted(20)["plan"].count()}
+
+
+def test_one_feature_alone_is_a_matrix_that_may_be_written() -> None:
+    alone = spec(features={"amount": {"type": "number"}}, columns={"value": None})
+    frame = pl.DataFrame({"amount": [1.0, float("inf"), None]})
+    matrix = build_matrix(frame, alone, FittedState())
+    np.testing.assert_array_equal(matrix.values, [[1], [np.nan], [np.nan]])
+    assert frame["amount"].to_list() == [1.0, float("inf"), None]  # the caller's values stay as they are
+
+
 def test_a_missing_delivered_column_is_named() -> None:
     with pytest.raises(ChurnError, match="lack the column 'autopay' of the spec 'telly'"):
         build_matrix(accepted(2).drop("autopay"), SPEC, STATE)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import xgboost
+from hypothesis import given as drawing
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from churnlib.features.matrix import Matrix, build_matrix
 from churnlib.modelling import engine as choice
@@ -16,7 +19,7 @@ from churnlib.modelling.scoring import score
 from churnlib.modelling.trees import games, predict
 from churnlib.modelling.trees.engine import NotCovered, TreeEngine
 from churnlib.modelling.trees.parse import Forest, read_forest
-from churnlib.spec import Reasons
+from churnlib.modelling.trees.strongest import choose
 from tests.builders import accepted, trained
 
 FEATURES = 5
@@ -76,6 +79,39 @@ def test_top_gives_the_strongest_of_all_contributions(engine: TreeEngine) -> Non
     np.testing.assert_array_equal(places, order)
     np.testing.assert_array_equal(found, np.take_along_axis(parts, order, axis=1))
     assert engine.top(given[:3], 99)[0].shape == (3, FEATURES)
+    assert engine.top(given, 0)[0].shape == (5_000, 0)
+
+
+def test_equal_contributions_go_by_the_order_of_features() -> None:
+    parts = np.array([[0, 2, -3, 3, 2], [0, 0, 0, -1, 0], [-0.0, 0, 0, 0, 0]], dtype=np.float32).repeat(50, axis=0)
+    places, found = choose(parts, 4)
+    assert places[:, ::50].T.tolist() == [[2, 3, 1, 4], [3, -1, -1, -1], [-1] * 4]
+    assert found[:, ::50].T.tolist() == [[-3, 3, 2, 2], [-1, 0, 0, 0], [0] * 4]
+
+
+@settings(max_examples=60, deadline=None)
+@drawing(
+    arrays(np.float32, st.tuples(st.integers(0, 140), st.integers(1, 9)), elements=st.integers(-3, 3)),
+    st.integers(1, 10),
+)
+def test_the_largest_are_chosen_as_sorting_would(parts: np.ndarray, most: int) -> None:
+    kept = min(most, parts.shape[1])
+    places, found = choose(parts, kept)
+    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :kept]
+    sizes = np.take_along_axis(parts, order, axis=1)
+    np.testing.assert_array_equal(found.T, sizes)
+    np.testing.assert_array_equal(places.T, np.where(sizes == 0, -1, order))
+
+
+def test_features_without_influence_are_not_among_the_strongest() -> None:
+    given = values(300)
+    given[:, 2] = 1.0
+    train = xgboost.DMatrix(given, np.nan_to_num(given[:, 0]) > 0, nthread=1)
+    model = xgboost.train({"objective": "binary:logistic", "nthread": 1}, train, 5)
+    places, found = TreeEngine.from_booster(model).top(given, FEATURES)
+    assert 2 not in places
+    assert (places[:, -1] == -1).all()
+    assert (found[places < 0] == 0).all()
 
 
 def test_contributions_of_a_feature_that_no_tree_uses_are_zero() -> None:
@@ -164,7 +200,7 @@ def test_covers_that_do_not_add_up_give_margins_but_no_contributions() -> None:
     assert len(engine.margins(values(3))) == 3
     with pytest.raises(NotCovered, match="do not add up"):
         engine.contributions(values(3))
-    chosen = choice.evaluator(odd, rows=10, explained=1000)
+    chosen = choice.evaluator(odd, rows=10**6, explained=1000)
     assert chosen.name == "xgboost for reasons (the covers of its nodes do not add up)"
     assert chosen.scores is not None
     assert chosen.explains is None
@@ -184,27 +220,39 @@ def test_an_engine_whose_numbers_are_not_xgboosts_is_not_used(monkeypatch: pytes
 
 
 def test_few_rows_of_a_new_model_go_to_xgboost_and_many_to_the_trees() -> None:
-    model = booster(rounds=4)
-    assert choice.evaluator(model, rows=10, explained=10).name == "xgboost (so few rows are faster so)"
-    assert choice.evaluator(model, rows=1000, explained=1000).name == "trees"
-    assert choice.evaluator(model, rows=10, explained=0).name == "trees"  # it is ready now
+    few, many, first_chunk = booster(rounds=4), booster(rounds=4), booster(rounds=4)
+    assert choice.evaluator(few, rows=10, explained=10).name == "xgboost (so few rows are faster so)"
+    assert choice.evaluator(few, rows=90_000, explained=0).name.startswith("xgboost")
+    assert choice.evaluator(many, rows=90_000, explained=10**6).name == "trees"
+    assert choice.evaluator(many, rows=10, explained=0).name == "trees"  # it is ready now
+    assert choice.evaluator(first_chunk, rows=131_072, explained=0).name == "trees"
+
+
+def test_the_larger_the_model_the_sooner_its_reasons_are_worth_the_trees() -> None:
+    rows = 3_000
+    assert choice.evaluator(booster(rounds=3, max_depth=2), rows=rows, explained=rows).explains is None
+    deep = booster(rounds=150, max_depth=9, min_child_weight=0, reg_lambda=0.01)
+    assert choice.evaluator(deep, rows=rows, explained=rows).explains is not None
 
 
 def test_both_engines_give_the_same_to_the_caller() -> None:
     model = booster()
     matrix = Matrix(values(500, seed=4), tuple(model.feature_names or ()), {})
     by_xgboost = choice.Evaluator(model, None, None, "xgboost")
-    by_trees = choice.evaluator(model, rows=500, explained=500)
+    by_trees = choice.evaluator(model, rows=10**6, explained=10**6)
     assert by_trees.name == "trees"
+    for ours, theirs in zip(by_trees.top(matrix, 2), by_xgboost.top(matrix, 2), strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
     np.testing.assert_array_equal(by_trees.margins(matrix), by_xgboost.margins(matrix))
     np.testing.assert_allclose(by_trees.contributions(matrix), by_xgboost.contributions(matrix), atol=1e-5)
 
 
 def test_a_scored_batch_says_which_engine_evaluated_it() -> None:
     model = trained(seed=5)
-    everyone = model.spec.model_copy(update={"reasons": Reasons(top_share=1.0)})
     assert score(model, accepted(50)).engine.startswith("xgboost")
-    by_trees = score(replace(model, spec=everyone), accepted(900))
+    choice.evaluator(model.booster, rows=10**6, explained=0)
+    by_trees = score(model, accepted(900))
     assert by_trees.engine == "trees"
     booster = model.booster
     matrix = build_matrix(accepted(900), model.spec, model.state)
@@ -214,13 +262,13 @@ def test_a_scored_batch_says_which_engine_evaluated_it() -> None:
 
 def test_the_engine_of_a_model_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = booster(rounds=2)
-    first = choice.evaluator(model, rows=1000, explained=1000).explains
+    first = choice.evaluator(model, rows=10**6, explained=10**6).explains
     monkeypatch.setattr(choice, "_prepared", lambda given: pytest.fail("prepared again"))
     assert first is not None
-    assert choice.evaluator(model, rows=1000, explained=1000).explains is first
+    assert choice.evaluator(model, rows=1000, explained=1).explains is first
 
 
 def test_without_numba_xgboost_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "churnlib.modelling.trees.engine", None)
-    chosen = choice.evaluator(booster(rounds=2), rows=1000, explained=1000)
+    chosen = choice.evaluator(booster(rounds=2), rows=10**6, explained=1000)
     assert chosen.name == "xgboost (the tree engine needs churnlib.modelling.trees.engine)"

@@ -36,6 +36,11 @@ BATCH_REFUSED = EventType("churn.batch.refused", "a file was moved to failed/", 
 DRIFT_DETECTED = EventType(
     "churn.drift.detected", "inputs or scores moved and stayed", ("batch_id", "as_of", "triage", "reason")
 )
+BATCH_DUPLICATE = EventType(
+    "churn.batch.duplicate",
+    "content that was scored before was delivered again",
+    ("file", "batch_id", "first_file"),
+)
 OUTCOMES_ARRIVED = EventType("churn.outcomes.arrived", "a file of outcomes lies in the inbox", ("file",))
 PERFORMANCE_DEGRADED = EventType(
     "churn.performance.degraded", "matured outcomes say the champion got worse", ("as_of", "reason")
@@ -49,18 +54,25 @@ CHALLENGER_HELD = EventType("churn.challenger.held", "a challenger did not pass 
 CHAMPION_CHANGED = EventType(
     "churn.champion.changed", "the champion alias moved", ("version", "from_version", "kind")
 )
+ALIAS_EDITED = EventType(
+    "churn.alias.edited",
+    "an alias was moved by hand, past the record",
+    ("alias", "version", "recorded_version"),
+)
 APPROVAL_EXPIRED = EventType("churn.approval.expired", "nobody answered in time", ("approval_id", "version"))
 
 EVENT_TYPES = (
     BATCH_ARRIVED,
     BATCH_SCORED,
     BATCH_REFUSED,
+    BATCH_DUPLICATE,
     DRIFT_DETECTED,
     OUTCOMES_ARRIVED,
     PERFORMANCE_DEGRADED,
     CHALLENGER_REGISTERED,
     CHALLENGER_HELD,
     CHAMPION_CHANGED,
+    ALIAS_EDITED,
     APPROVAL_EXPIRED,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,9 +30,11 @@ class Batch(Record):
     Attributes:
         batch_id: SHA-256 of the file's content, hex.
         source: the file's name as delivered.
+        origin: where it was taken from, a path or an `s3://` address; None for one recorded before that was kept.
         rows: rows in the file; `accepted` + `quarantined` once it was checked.
         quarantined_by: rows by reason; a row with two reasons counts in both.
-        version: registered version that scored it.
+        version: registered version that scored it, the champion then.
+        challenger: version that scored along, for a share of the customers or in the shadow.
         run_id: the flow run (or command) that scored it.
         output: where the predictions are.
         reason: why it was refused.
@@ -41,6 +43,7 @@ class Batch(Record):
     model: str
     batch_id: str
     source: str
+    origin: str | None = None
     as_of: date | None = None
     status: BatchStatus = BatchStatus.ARRIVED
     rows: int = 0
@@ -48,12 +51,29 @@ class Batch(Record):
     quarantined: int = 0
     quarantined_by: dict[str, int] = {}
     version: int | None = None
+    challenger: int | None = None
     run_id: str | None = None
     output: str | None = None
     seconds: float | None = None
     received_at: datetime
     scored_at: datetime | None = None
     reason: str | None = None
+
+
+class KnownVariant(Record):
+    """One slice of a family's customers that a delivered file had. Key: `model`.
+
+    Attributes:
+        model: name of the registered model that it has, or would have.
+        family: name of the spec.
+        dimensions: value by dimension.
+        first_as_of: of the batch that had it first.
+    """
+
+    model: str
+    family: str
+    dimensions: dict[str, str]
+    first_as_of: date
 
 
 class OutcomeFile(Record):
@@ -66,6 +86,30 @@ class OutcomeFile(Record):
     first_as_of: date
     last_as_of: date
     received_at: datetime
+
+
+class Contact(Record):
+    """One customer chosen by a campaign. Key: (`model`, `campaign_id`, `customer_id`).
+
+    Attributes:
+        campaign_id: of the list that was written.
+        batch_id: of the scores it was made from; `as_of` is theirs.
+        group: `contact` is on the list; `holdout` would have been, and is left alone to be compared with.
+        rank: place on the list from 1 on; None in the holdout.
+        contacted_on: date of the list.
+        probability: of churning, 0 to 1, as scored.
+    """
+
+    model: str
+    campaign_id: str
+    customer_id: str
+    batch_id: str
+    as_of: date
+    group: Literal["contact", "holdout"]
+    rank: int | None = None
+    contacted_on: date
+    probability: float
+    value_at_risk: float | None = None
 
 
 class ReportKind(StrEnum):
@@ -135,6 +179,7 @@ class Approval(Record):
         decided_by: who answered; `source` says by which door (slack, prefect_ui, cli, demo).
         outcome: what came of it: promoted, or why not.
         woken_at: when the suspended run was told.
+        bundle: requests of one bundle are put before a person as one, and one answer decides them all.
     """
 
     approval_id: str
@@ -154,14 +199,32 @@ class Approval(Record):
     reason: str | None = None
     outcome: str | None = None
     woken_at: datetime | None = None
+    bundle: str | None = None
+
+
+ChampionKind = Literal["initial", "promotion", "rollback", "adoption", "reversal"]
+TransitionKind = ChampionKind | Literal["challenger", "withdrawal", "archive", "restoration"]
+
+CHAMPION_KINDS: frozenset[str] = frozenset(get_args(ChampionKind))
+"""Transitions after which `to_version` is champion."""
 
 
 class Transition(Record):
-    """One move of the champion alias: the promotion ledger. Ordered by `seq`."""
+    """One move of an alias, or of the tag that archives a version: the promotion ledger. Ordered by `seq`.
+
+    Attributes:
+        kind: of the champion alias: `initial` (the first one), `promotion`, `rollback`, `adoption` of a move
+            that somebody made by hand, `reversal` of one. Beside it: `challenger` (the version has that alias
+            now), `withdrawal` (it has it no more), `archive`, `restoration`.
+        from_version: the version that had the alias before; None where there was none.
+        to_version: the version that the move is about.
+        who: the person whose word it was.
+        approval_id: of the request, with its evidence, that it acts on; None for a move by hand.
+    """
 
     seq: int | None = None
     model: str
-    kind: Literal["initial", "promotion", "rollback"]
+    kind: TransitionKind
     from_version: int | None
     to_version: int
     who: str

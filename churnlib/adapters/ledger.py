@@ -10,14 +10,16 @@ from typing import Self
 from sqlalchemy import Engine
 
 from churnlib.adapters.ledger_approvals import Approvals
+from churnlib.adapters.ledger_contacts import Contacts
 from churnlib.adapters.ledger_engine import open_engine
+from churnlib.adapters.ledger_fleet import Fleet
 from churnlib.adapters.ledger_migration import migrate_engine
 from churnlib.adapters.ledger_records import Facts
 from churnlib.adapters.ledger_work import Outbox, Work
 from churnlib.ports import LedgerTransaction
 
 
-class SqlTransaction(Facts, Outbox, Work, Approvals):
+class SqlTransaction(Facts, Fleet, Contacts, Outbox, Work, Approvals):
     """One transaction of the ledger; of use inside the block of `SqlLedger.begin` only."""
 
 

@@ -1,4 +1,4 @@
-"""Requests to people, their answers, and the moves of the champion alias."""
+"""Requests to people, their answers, and the moves of the aliases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 
 from churnlib.adapters.ledger_rows import changed, insert_once, read_all, read_one
 from churnlib.adapters.ledger_schema import APPROVALS, TRANSITIONS
-from churnlib.records import Approval, ApprovalStatus, Transition
+from churnlib.records import CHAMPION_KINDS, Approval, ApprovalStatus, Transition
 
 
 class Approvals:
@@ -23,9 +23,13 @@ class Approvals:
             self._connection, Approval, select(APPROVALS).where(APPROVALS.c.approval_id == approval_id)
         )
 
-    def approvals(self, model: str | None = None, *, status: ApprovalStatus | None = None) -> list[Approval]:
+    def approvals(
+        self, model: str | None = None, *, status: ApprovalStatus | None = None, bundle: str | None = None
+    ) -> list[Approval]:
         """Ordered by creation."""
         query = select(APPROVALS)
+        if bundle is not None:
+            query = query.where(APPROVALS.c.bundle == bundle)
         if model is not None:
             query = query.where(APPROVALS.c.model == model)
         if status is not None:
@@ -93,9 +97,11 @@ class Approvals:
         """Append; the ledger numbers it, whatever its `seq`."""
         self._connection.execute(TRANSITIONS.insert().values(transition.model_dump(exclude={"seq"})))
 
-    def transitions(self, model: str | None = None) -> list[Transition]:
-        """Ordered by `seq`."""
+    def transitions(self, model: str | None = None, *, every: bool = False) -> list[Transition]:
+        """Moves of the champion alias, with `every` those of challengers and of the archive too; by `seq`."""
         query = select(TRANSITIONS)
+        if not every:
+            query = query.where(TRANSITIONS.c.kind.in_(sorted(CHAMPION_KINDS)))
         if model is not None:
             query = query.where(TRANSITIONS.c.model == model)
         return read_all(self._connection, Transition, query.order_by(TRANSITIONS.c.seq))

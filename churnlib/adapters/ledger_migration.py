@@ -51,7 +51,7 @@ def migrate_engine(engine: Engine) -> None:
 def alembic_config(connection: Connection | None = None) -> Config:
     """Alembic's configuration; there is no `alembic.ini`.
 
-    A new migration: `alembic.command.revision(alembic_config(), "what it does", rev_id="0002")`.
+    A new migration: `alembic.command.revision(alembic_config(), "what it does", rev_id="0003")`.
     """
     from alembic.config import Config
 

@@ -1,14 +1,18 @@
-"""Facts in the ledger: batches, outcome files, reports, decisions."""
+"""Facts in the ledger: batches, outcome files, the slices of families, reports, decisions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import Connection, select
 
-from churnlib.adapters.ledger_rows import read_all, read_one, save
-from churnlib.adapters.ledger_schema import BATCHES, DECISIONS, OUTCOME_FILES, REPORTS
-from churnlib.records import Batch, Decision, OutcomeFile, Report, ReportKind
+from churnlib.adapters.ledger_rows import insert_many, read_all, read_one, save
+from churnlib.adapters.ledger_schema import BATCHES, DECISIONS, OUTCOME_FILES, REPORTS, VARIANTS
+from churnlib.records import Batch, Decision, KnownVariant, OutcomeFile, Report, ReportKind
+
+BATCH_ORDER = (BATCHES.c.as_of.is_(None), BATCHES.c.as_of, BATCHES.c.received_at, BATCHES.c.batch_id)
+"""By `as_of` (nulls last), then arrival."""
 
 
 class Facts:
@@ -29,8 +33,7 @@ class Facts:
             query = query.where(BATCHES.c.model == model)
         if until is not None:
             query = query.where(BATCHES.c.as_of <= until)
-        order = (BATCHES.c.as_of.is_(None), BATCHES.c.as_of, BATCHES.c.received_at, BATCHES.c.batch_id)
-        return read_all(self._connection, Batch, query.order_by(*order))
+        return read_all(self._connection, Batch, query.order_by(*BATCH_ORDER))
 
     def save_batch(self, batch: Batch) -> None:
         """Insert or replace by (`model`, `batch_id`)."""
@@ -44,6 +47,21 @@ class Facts:
     def save_outcome_file(self, file: OutcomeFile) -> None:
         """Insert or replace by (`model`, `file_id`)."""
         save(self._connection, OUTCOME_FILES, file.model_dump())
+
+    def save_variants(self, variants: Sequence[KnownVariant]) -> None:
+        """Insert; one that is there already stays as it is."""
+        insert_many(self._connection, VARIANTS, [variant.model_dump() for variant in variants])
+
+    def variant(self, model: str) -> KnownVariant | None:
+        """The slice of that registered model; None for a base model."""
+        return read_one(self._connection, KnownVariant, select(VARIANTS).where(VARIANTS.c.model == model))
+
+    def variants(self, family: str | None = None) -> list[KnownVariant]:
+        """Ordered by family, then model."""
+        query = select(VARIANTS)
+        if family is not None:
+            query = query.where(VARIANTS.c.family == family)
+        return read_all(self._connection, KnownVariant, query.order_by(VARIANTS.c.family, VARIANTS.c.model))
 
     def save_report(self, report: Report) -> None:
         """Insert or replace by (`model`, `kind`, `batch_id`, `version`)."""

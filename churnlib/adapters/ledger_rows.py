@@ -1,8 +1,8 @@
-"""Rows of the ledger's tables as records, and the three ways of writing them."""
+"""Rows of the ledger's tables as records, and the ways of writing them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Select, Table, Update
@@ -40,6 +40,14 @@ def insert_once(connection: Connection, table: Table, values: Mapping[str, objec
     statement = _insert(connection, table).values(values).inline().on_conflict_do_nothing()
     # the count of an insert is not kept on PostgreSQL unless it is asked for
     return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
+    """Insert the rows in one go, leaving alone those whose key is taken; returns how many were new."""
+    if not rows:  # no parameters would mean one row of defaults
+        return 0
+    statement = _insert(connection, table).on_conflict_do_nothing()
+    return connection.execute(statement.execution_options(preserve_rowcount=True), list(rows)).rowcount
 
 
 def changed(connection: Connection, statement: Update) -> bool:

@@ -2,101 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime
-
 from sqlalchemy import (
-    JSON,
     Column,
     Date,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     Uuid,
 )
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from churnlib.adapters.plain_text import storable
+from churnlib.adapters.ledger_types import Json, UtcTime, Words
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration: a ledger that says so is up to date."""
 
 VERSION_TABLE = "ledger_version"
 """Alembic's own table; not `alembic_version`, which MLflow and Prefect use in their databases."""
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A point in time, aware and in UTC on both sides; a naive one is refused.
-
-    SQLite keeps ISO text of fixed width, which sorts as the times do.
-    """
-
-    impl = String(32)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime] | TypeEngine[str]:
-        """`timestamptz` where there is one."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(DateTime(timezone=True))
-        return dialect.type_descriptor(String(32))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
-        """Refuse a naive time; raises ValueError."""
-        if value is None:
-            return None
-        if value.utcoffset() is None:
-            raise ValueError(f"{value!r} has no time zone")
-        moment = value.astimezone(UTC)
-        return moment if dialect.name == "postgresql" else moment.isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
-        """Back to UTC, whatever the session's zone is."""
-        if value is None:
-            return None
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(UTC)
-
-
-class Words(TypeDecorator[str]):
-    """Text from outside; characters that no database takes become U+FFFD."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Also turn a member of an enumeration into its value."""
-        return None if value is None else storable(str(value))
-
-
-class Json(TypeDecorator[object]):
-    """A JSON value; NaN and infinities, which JSON has not, become null."""
-
-    impl = JSON
-    cache_ok = True
-
-    def process_bind_param(self, value: object, dialect: Dialect) -> object:
-        """Make the value one that JSON can say."""
-        return _json_value(value)
-
-
-def _json_value(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        return {storable(str(name)): _json_value(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(part) for part in value]
-    return value
-
 
 METADATA = MetaData()
 
@@ -106,6 +30,7 @@ BATCHES = Table(
     Column("model", Words, primary_key=True),
     Column("batch_id", Words, primary_key=True),
     Column("source", Words, nullable=False),
+    Column("origin", Words),
     Column("as_of", Date),
     Column("status", Words, nullable=False),
     Column("rows", Integer, nullable=False),
@@ -113,6 +38,7 @@ BATCHES = Table(
     Column("quarantined", Integer, nullable=False),
     Column("quarantined_by", Json, nullable=False),
     Column("version", Integer),
+    Column("challenger", Integer),
     Column("run_id", Words),
     Column("output", Words),
     Column("seconds", Float),
@@ -132,6 +58,23 @@ OUTCOME_FILES = Table(
     Column("first_as_of", Date, nullable=False),
     Column("last_as_of", Date, nullable=False),
     Column("received_at", UtcTime, nullable=False),
+)
+
+CONTACTS = Table(
+    "contacts",
+    METADATA,
+    Column("model", Words, primary_key=True),
+    Column("campaign_id", Words, primary_key=True),
+    Column("customer_id", Words, primary_key=True),
+    Column("batch_id", Words, nullable=False),
+    Column("as_of", Date, nullable=False),
+    Column("group", Words, nullable=False),
+    Column("rank", Integer),
+    Column("contacted_on", Date, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("value_at_risk", Float),
+    Index("contacts_by_date", "model", "contacted_on"),
+    Index("contacts_by_customer", "model", "customer_id", "contacted_on"),
 )
 
 EVENTS = Table(
@@ -212,7 +155,9 @@ APPROVALS = Table(
     Column("reason", Words),
     Column("outcome", Words),
     Column("woken_at", UtcTime),
+    Column("bundle", Words),
     Index("approvals_by_status", "model", "status"),
+    Index("approvals_by_bundle", "bundle"),
 )
 
 TRANSITIONS = Table(
@@ -229,4 +174,14 @@ TRANSITIONS = Table(
     Column("at", UtcTime, nullable=False),
     Index("transitions_by_model", "model", "seq"),
     sqlite_autoincrement=True,
+)
+
+VARIANTS = Table(
+    "variants",
+    METADATA,
+    Column("model", Words, primary_key=True),
+    Column("family", Words, nullable=False),
+    Column("dimensions", Json, nullable=False),
+    Column("first_as_of", Date, nullable=False),
+    Index("variants_by_family", "family", "model"),
 )

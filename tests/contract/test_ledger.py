@@ -23,11 +23,13 @@ from churnlib.records import (
     Batch,
     BatchStatus,
     Claim,
+    Contact,
     Decision,
     OutcomeFile,
     Report,
     ReportKind,
     Transition,
+    TransitionKind,
 )
 
 T = TypeVar("T")
@@ -108,6 +110,23 @@ def report(batch_id: str, as_of: date, *, version: int = 1, verdict: str = "stab
     )
 
 
+def contact(customer_id: str = "c1", *, rank: int | None = 1, day: int = 2, **changes: object) -> Contact:
+    """On the list of the day's campaign; without a rank in its holdout."""
+    made = Contact(
+        model="telco",
+        campaign_id=f"campaign-{day}",
+        customer_id=customer_id,
+        batch_id="b1",
+        as_of=date(2026, 3, 2),
+        group="holdout" if rank is None else "contact",
+        rank=rank,
+        contacted_on=date(2026, 3, day),
+        probability=0.1 + 0.2,
+        value_at_risk=1 / 3,
+    )
+    return made.model_copy(update=changes)
+
+
 def settle(ledger: Ledger, who: str, status: ApprovalStatus = ApprovalStatus.APPROVED) -> bool:
     with ledger.begin() as work:
         return work.settle("a1", status, who=who, source="cli", reason="fine", now=NOON)
@@ -132,7 +151,9 @@ def test_a_batch_comes_back_as_it_was_saved(ledger: Ledger) -> None:
         update={
             "status": BatchStatus.SCORED,
             "rows": 12,
+            "origin": "s3://churn/incoming/telco/week 10.csv",
             "version": 3,
+            "challenger": 4,
             "run_id": "r",
             "output": "/data/x.parquet",
             "seconds": 0.25,
@@ -258,6 +279,67 @@ def test_text_that_no_database_takes_is_kept_with_marks_for_it(ledger: Ledger) -
         read = work.batch("telco", "b1")
     assert read is not None
     assert (read.source, read.quarantined_by) == ("m�rz�.csv", {"��": 1})
+
+
+# contacts
+
+
+def test_contacts_come_back_as_they_were_saved_by_date_campaign_and_rank_with_the_holdout_last(
+    ledger: Ledger,
+) -> None:
+    saved = [
+        contact("new", day=9),
+        contact("h", rank=None),
+        contact("2", rank=2),
+        contact("1", value_at_risk=None),
+    ]
+    with ledger.begin() as work:
+        assert work.save_contacts(saved) == 4
+    with ledger.begin() as work:
+        assert work.contacts("telco") == [saved[3], saved[2], saved[1], saved[0]]
+        assert work.contacts("bank") == []
+
+
+def test_contacts_are_found_by_date_inclusive_and_by_customer(ledger: Ledger) -> None:
+    with ledger.begin() as work:
+        work.save_contacts([contact(day=2), contact(day=3), contact("c2", day=3), contact(model="bank", day=3)])
+        since = work.contacts("telco", since=date(2026, 3, 3))
+        assert [(one.customer_id, one.contacted_on.day) for one in since] == [("c1", 3), ("c2", 3)]
+        assert [one.contacted_on.day for one in work.contacts("telco", customer_id="c1")] == [2, 3]
+        assert work.contacts("telco", since=date(2026, 3, 4), customer_id="c1") == []
+        assert work.contacts("telco", customer_id="C1") == []
+
+
+def test_a_contact_is_recorded_once_and_stays_as_it_is(ledger: Ledger) -> None:
+    with ledger.begin() as work:
+        assert work.save_contacts([contact()]) == 1
+        assert work.save_contacts([contact(rank=7), contact("c2", rank=2), contact("c2", rank=3)]) == 1
+        assert work.save_contacts([]) == 0
+        assert [(one.customer_id, one.rank) for one in work.contacts("telco")] == [("c1", 1), ("c2", 2)]
+
+
+def test_thousands_of_contacts_are_saved_at_once_and_only_the_new_ones_are_counted(ledger: Ledger) -> None:
+    many = [contact(f"c{number}", rank=number) for number in range(1, 5001)]
+    with ledger.begin() as work:
+        assert work.save_contacts(many[:3000]) == 3000
+        assert work.save_contacts(many) == 2000
+        assert len(work.contacts("telco")) == 5000
+
+
+def test_of_many_who_save_the_same_contacts_at_once_one_saves_them(ledger: Ledger) -> None:
+    def save(_: int) -> int:
+        with ledger.begin() as work:
+            return work.save_contacts([contact(f"c{number}", rank=number) for number in range(1, 51)])
+
+    assert sorted(together(8, save)) == [0] * 7 + [50]
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM contacts", "UPDATE contacts SET rank = 99"])
+def test_a_contact_can_be_neither_changed_nor_deleted(ledger: Ledger, url: str, statement: str) -> None:
+    with ledger.begin() as work:
+        work.save_contacts([contact()])
+    with pytest.raises(IntegrityError, match="a contact cannot be"):
+        change(url, statement)
 
 
 # outbox
@@ -515,6 +597,15 @@ def test_transitions_are_numbered_in_the_order_they_were_appended(ledger: Ledger
     assert read[0].approval_id == "a1"
 
 
+def test_what_is_not_about_the_champion_is_read_only_where_every_transition_is_asked_for(ledger: Ledger) -> None:
+    kinds: list[TransitionKind] = ["initial", "challenger", "withdrawal", "rollback", "archive", "restoration"]
+    with ledger.begin() as work:
+        for version, kind in enumerate(kinds, start=1):
+            work.append_transition(transition(version).model_copy(update={"kind": kind}))
+        assert [one.kind for one in work.transitions("telco")] == ["initial", "rollback"]
+        assert [one.kind for one in work.transitions("telco", every=True)] == kinds
+
+
 def test_a_transition_names_an_approval_that_is_there(ledger: Ledger) -> None:
     with pytest.raises(IntegrityError), ledger.begin() as work:
         work.append_transition(transition(2, approval_id="invented"))
@@ -558,8 +649,10 @@ def test_an_exception_takes_back_all_of_its_block(ledger: Ledger) -> None:
         work.claim("k", owner="one", now=NOON, lease_seconds=600)
         work.open_approval(approval())
         work.append_transition(transition(2))
+        work.save_contacts([contact()])
         raise RuntimeError("in the middle")
     with ledger.begin() as work:
+        assert work.contacts("telco") == []
         assert (work.batches(), work.unsent(), work.approvals(), work.transitions()) == ([], [], [], [])
         assert work.claim("k", owner="two", now=NOON, lease_seconds=1).state == "mine"
 

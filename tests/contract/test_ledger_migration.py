@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from churnlib.adapters import ledger_migration
 from churnlib.adapters.ledger import SqlLedger
@@ -44,6 +46,37 @@ def tables(url: str) -> set[str]:
         names = set(inspect(connection).get_table_names())
     engine.dispose()
     return names
+
+
+FIRST_ROWS = (
+    """INSERT INTO batches VALUES ('telco', 'b1', 'w.csv', '2026-03-02', 'scored', 12, 11, 1, '{"a: b": 1}', 3,
+    'r', '/x', 0.5, '2026-03-02T12:00:00.000000+00:00', '2026-03-02T12:00:01.000000+00:00', NULL)""",
+    """INSERT INTO transitions VALUES
+    (1, 'telco', 'initial', NULL, 3, 'ann', 'first', NULL, '2026-03-02T12:00:00.000000+00:00')""",
+)
+"""As the first version of the tables had them."""
+
+
+def test_a_ledger_of_the_first_version_keeps_its_rows_and_its_guards(url: str) -> None:
+    engine = open_engine(url, lock_seconds=5)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+    with engine.begin() as connection:
+        for statement in FIRST_ROWS:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    with SqlLedger.open(url) as ledger, ledger.begin() as work:
+        (batch,) = work.batches("telco")
+        assert (batch.batch_id, batch.rows, batch.version, batch.quarantined_by) == ("b1", 12, 3, {"a: b": 1})
+        assert (batch.origin, batch.challenger) == (None, None)
+        assert [one.who for one in work.transitions("telco")] == ["ann"]
+        work.save_batch(batch.model_copy(update={"origin": "/in/w.csv", "challenger": 4}))
+        kept = work.batch("telco", "b1")
+        assert kept is not None
+        assert (kept.origin, kept.challenger) == ("/in/w.csv", 4)
+        assert work.contacts("telco") == []
+    with pytest.raises(IntegrityError, match="cannot be deleted"):
+        change(url, "DELETE FROM transitions")
 
 
 def test_a_missing_ledger_is_created_with_its_folder(url: str) -> None:
@@ -93,8 +126,6 @@ def test_a_database_with_tables_of_something_else_is_refused_and_left_alone(url:
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alembic import command
-
     whole = command.upgrade
 
     def fails_late(*arguments: object) -> None:

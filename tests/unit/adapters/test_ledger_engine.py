@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from churnlib.adapters.ledger import SqlLedger
 from churnlib.adapters.ledger_engine import open_engine
+from churnlib.adapters.ledger_schema import HEAD
 from churnlib.errors import ChurnError, ServiceUnavailable
 
 SECRET = "sesame-7Hq"
@@ -102,7 +103,7 @@ def test_a_folder_with_odd_characters_holds_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "50% off [x] ünï #1" / "ledger.db"
     SqlLedger.open(f"sqlite:///{path}").close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT version_num FROM ledger_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT version_num FROM ledger_version").fetchall() == [(HEAD,)]
     connection.close()
 
 

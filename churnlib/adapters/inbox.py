@@ -4,42 +4,62 @@ from __future__ import annotations
 
 import filecmp
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePath
 
+from churnlib.adapters.deliveries import DONE, ERROR, OUTCOMES, Settling, is_delivery, is_marked, marker_of
 from churnlib.adapters.durable import delete, file_errors, move, write_text
 from churnlib.adapters.plain_text import storable
-from churnlib.errors import ChurnError
-from churnlib.intake.files import SUFFIXES
+from churnlib.errors import ChurnError, FileRefused
+from churnlib.intake.files import content_id as content_now
 from churnlib.variants import safe_name
-
-OUTCOMES = "outcomes"
-_UNFINISHED = (".tmp", ".part", ".crdownload")
-_ERROR = ".error.json"
 
 
 class LocalInbox:
     """Fulfils `ports.Inbox` with `<data>/{incoming,processed,failed}/<model>/`.
 
-    A delivery is a file of a known format or a folder of Parquet parts; files of outcomes lie in the
-    folder `outcomes/` of the model and are named `outcomes/<name>`. Where a name is taken by other
-    content, the later file becomes `<name>~2.csv`, `<name>~3.csv`, …; nothing is ever overwritten.
+    A delivery is a file or a folder of Parquet parts; files of outcomes lie in the folder `outcomes/`
+    of the model and are named `outcomes/<name>`. Where a name is taken by other content, the later
+    file becomes `<name>~2.csv`, `<name>~3.csv`, …; nothing is ever overwritten.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        settle_seconds: float = 2.0,
+        wait_for_marker: bool = False,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.time,  # noqa: TID251  an argument, whose default is the disk's clock
+    ) -> None:
+        """Open the inbox; its folders are made when they are needed.
+
+        Args:
+            data: holds the three folders.
+            settle_seconds: a delivery that changed within so many seconds is looked at again before it counts
+                as complete; listing then takes so long at most.
+            wait_for_marker: a delivery is complete once `<name>.done` lies beside it (a folder: `_SUCCESS` in
+                it), and not before.
+            sleep: waits for so many seconds.
+            clock: now, in seconds since 1970.
+        """
         data = data.resolve()
         self._incoming, self._processed, self._failed = (
             data / name for name in ("incoming", "processed", "failed")
         )
+        self._wait_for_marker = wait_for_marker
+        self._settling = Settling(settle_seconds, sleep=sleep, clock=clock)
 
     def pending(self, model: str) -> Sequence[Path]:
-        """Batch files that wait, oldest name first."""
-        return _deliveries(self._incoming / safe_name(model, what="model"))
+        """Batch files that wait and are complete, oldest name first."""
+        return self._deliveries(self._incoming / safe_name(model, what="model"))
 
     def pending_outcomes(self, model: str) -> Sequence[Path]:
-        """Outcome files that wait, oldest name first."""
-        return _deliveries(self._incoming / safe_name(model, what="model") / OUTCOMES)
+        """Outcome files that wait and are complete, oldest name first."""
+        return self._deliveries(self._incoming / safe_name(model, what="model") / OUTCOMES)
 
     def resolve(self, model: str, file: str) -> Path:
         """The path of a file of that model's inbox: as it waits, else the last one accepted of that name.
@@ -67,13 +87,29 @@ class LocalInbox:
         """Whether the file lies in the inbox (others are never moved)."""
         return any(_lies_in(path, folder) for folder in (self._incoming, self._processed, self._failed))
 
-    def accept(self, model: str, path: Path) -> Path:
+    def origin(self, model: str, path: Path) -> str:
+        """Where the file lies, for the record: its whole path."""
+        del model
+        return storable(str(_place(path)))
+
+    def accept(self, model: str, path: Path, *, content_id: str | None = None) -> Path:
         """Move to processed/; a file that was moved already, or is not the inbox's, is left where it is.
+
+        Args:
+            model: the inbox's.
+            path: a waiting file, or where it was.
+            content_id: what was read of it; a file that holds something else by now stays, and is news.
 
         Raises:
             ServiceUnavailable: the operating system refuses.
         """
-        return self._move(model, path, self._processed) if _lies_in(path, self._incoming) else path
+        if not _lies_in(path, self._incoming):
+            if _lies_in(path, self._processed):  # an earlier run may have been killed before it
+                self._remove_marker(model, path)
+            return path
+        if content_id is not None and path.exists() and not _holds(path, content_id):
+            return path
+        return self._move(model, path, self._processed)
 
     def refuse(self, model: str, path: Path, error: Mapping[str, object]) -> Path:
         """Move to failed/ with `<name>.error.json` beside it; a file that is not the inbox's stays.
@@ -89,16 +125,25 @@ class LocalInbox:
         target = base / safe_name(model, what="model") / self._relative(model, path)
         with file_errors(f"{path} cannot be moved to {target.parent}"):
             if not path.exists() and (moved := _last(target)) is not None:
+                self._remove_marker(model, path)
                 return moved
             free = next(name for name in _names(target) if not name.exists() or _is_same(path, name))
             free.parent.mkdir(parents=True, exist_ok=True)
             if error is not None:  # first, so that no file lies in failed/ without its reason
-                write_text(free.with_name(free.name + _ERROR), _pretty(error))
+                write_text(free.with_name(free.name + ERROR), _pretty(error))
             if free.exists():
                 delete(path)
             else:
                 _move_once(path, free)
+            self._remove_marker(model, path)
         return free
+
+    def _remove_marker(self, model: str, path: Path) -> None:
+        """Take the marker away once its file has gone, so that it does not vouch for the next of that name."""
+        marker = marker_of(self._incoming / safe_name(model, what="model") / self._relative(model, path))
+        with file_errors(f"{marker} cannot be removed"):
+            if not marker.with_name(marker.name.removesuffix(DONE)).exists():
+                marker.unlink(missing_ok=True)
 
     def _relative(self, model: str, path: Path) -> PurePath:
         place = _place(path)
@@ -106,6 +151,17 @@ class LocalInbox:
             if place.is_relative_to(base / model):
                 return place.relative_to(base / model)
         return PurePath(place.name)
+
+    def _deliveries(self, folder: Path) -> list[Path]:
+        with file_errors(f"{folder} cannot be read"):
+            if not folder.is_dir():
+                return []
+            found = [path for path in sorted(folder.iterdir(), key=lambda each: each.name) if is_delivery(path)]
+            if self._wait_for_marker:
+                complete = [path for path in found if is_marked(path)]
+            else:
+                complete = self._settling.complete(folder, found)
+            return [readable for path in complete if (readable := _readable(path)) is not None]
 
     def _inside(self, folder: Path, file: str) -> Path:
         name = PurePath(file)
@@ -162,39 +218,24 @@ def _is_same(one: Path, other: Path) -> bool:
     return names[0] == names[1] and all(filecmp.cmp(one / name, other / name, shallow=False) for name in names[0])
 
 
-def _deliveries(folder: Path) -> list[Path]:
-    with file_errors(f"{folder} cannot be read"):
-        if not folder.is_dir():
-            return []
-        found = [_readable(path) for path in folder.iterdir() if _is_delivery(path, folder)]
-    return sorted(found, key=lambda path: path.name)
+def _holds(path: Path, content_id: str) -> bool:
+    with file_errors(f"{path} cannot be read"), suppress(FileRefused, FileNotFoundError):
+        return content_now(path) == content_id
+    return not path.exists()  # it is a folder without any part by now, or has gone since it was looked at
 
 
-def _is_delivery(path: Path, folder: Path) -> bool:
-    name = path.name.lower()
-    if name.startswith(".") or name.endswith((_ERROR, *_UNFINISHED)):
-        return False
-    if not path.resolve().is_relative_to(folder.resolve()):  # a link that leads out of the inbox
-        return False
-    if path.is_dir():
-        return path.name != OUTCOMES and _is_complete(path)
-    return name.endswith(SUFFIXES)
+def _readable(path: Path) -> Path | None:
+    """Rename a file whose name is no UTF-8: such a name can be neither printed, sent nor stored.
 
-
-def _is_complete(folder: Path) -> bool:
-    """Whether the folder has Parquet parts and nobody writes into it any more."""
-    names = [path.name.lower() for path in folder.iterdir()]
-    is_written = any(name.endswith(_UNFINISHED) or name == "_temporary" for name in names)
-    return not is_written and any(name.endswith(".parquet") for name in names)
-
-
-def _readable(path: Path) -> Path:
-    """Rename a file whose name is no UTF-8: such a name can be neither printed, sent nor stored."""
+    None where the file has gone since.
+    """
     name = storable(path.name)
     if name == path.name:
         return path
     free = next(candidate for candidate in _names(path.with_name(name)) if not candidate.exists())
-    return path.rename(free)
+    with suppress(FileNotFoundError):
+        return path.rename(free)
+    return None
 
 
 def _pretty(error: Mapping[str, object]) -> str:

@@ -1,9 +1,10 @@
-"""A real PostgreSQL server for the suites that run over both databases."""
+"""A real PostgreSQL server, and a moto server that answers as AWS does, for suites over several stores."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -126,3 +127,83 @@ def postgres() -> Iterator[PostgresServer]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@dataclass
+class AwsServer:
+    """A moto server in a thread of this process, on a port of its own; what it holds survives a stop."""
+
+    port: int = 0
+    server: Any = None
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        self.server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
+        self.server.start()
+        self.port = self.server.get_host_and_port()[1]
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, service: str) -> Any:
+        import boto3
+
+        if service not in self.clients:
+            self.clients[service] = boto3.session.Session().client(service, endpoint_url=self.endpoint)
+        return self.clients[service]
+
+    def new_bucket(self) -> str:
+        """URL of a prefix in an empty bucket."""
+        name = f"churn-{next(_NAMES)}"
+        self.client("s3").create_bucket(Bucket=name)
+        return f"s3://{name}/some/prefix"
+
+    def keys(self, url: str) -> list[str]:
+        """Everything below the URL, named from there on."""
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+        return [found["Key"].removeprefix(f"{prefix}/") for page in pages for found in page.get("Contents", ())]
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[AwsServer]:
+    """The session's server; skips where moto is missing, except in CI."""
+    missing = [name for name in ("boto3", "moto", "flask") if importlib.util.find_spec(name) is None]
+    if missing:
+        said = f"no {missing[0]}: pip install 'churnlib[dev]'"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{said}, and CI has to run over S3")
+        pytest.skip(said)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = AwsServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def aws(aws_server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsServer]:
+    """The server, up, and an environment with credentials for it and no others."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    environment = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-9Kd",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    yield aws_server
+    if aws_server.server is None:  # for the next test
+        aws_server.start()

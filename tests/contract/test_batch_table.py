@@ -13,8 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from churnlib.adapters.fallback_table import FallbackTable
 from churnlib.adapters.parquet_table import ParquetTable
 from churnlib.adapters.postgres_table import PostgresTable
+from churnlib.adapters.s3_bucket import Bucket
+from churnlib.adapters.s3_table import S3Table
 from churnlib.errors import ChurnError
 from churnlib.ports import BatchTable
 
@@ -25,14 +28,27 @@ WEEK = timedelta(days=7)
 MakeTable = Callable[[], BatchTable]
 
 
-@pytest.fixture(params=["parquet", "postgresql"])
+@pytest.fixture(params=["parquet", "postgresql", "s3", "s3, then local"])
 def new_table(request: pytest.FixtureRequest, tmp_path: Path) -> MakeTable:
     """Makes empty tables."""
+    numbers = itertools.count()
+
+    def local() -> ParquetTable:
+        return ParquetTable(tmp_path / f"table [{next(numbers)}] 50%")
+
+    if request.param == "parquet":
+        return local
     if request.param == "postgresql":
         server = request.getfixturevalue("postgres")
         return lambda: PostgresTable(server.new_database())
-    numbers = itertools.count()
-    return lambda: ParquetTable(tmp_path / f"table [{next(numbers)}] 50%")
+    aws = request.getfixturevalue("aws")
+    url = aws.new_bucket()
+
+    def stored() -> S3Table:
+        bucket = Bucket(f"{url}/{next(numbers)}", endpoint_url=aws.endpoint)
+        return S3Table(bucket, "rows", tmp_path / f"cache {next(numbers)}")
+
+    return stored if request.param == "s3" else lambda: FallbackTable(stored(), local())
 
 
 @pytest.fixture
@@ -148,7 +164,7 @@ def test_a_column_that_went_is_null_in_later_batches_and_numbers_widen(table: Ba
     assert read.select("extra", "count").collect().rows() == [("x", 1.0), (None, 1.5)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True), min_size=1, max_size=4),
     since=st.integers(0, 6),

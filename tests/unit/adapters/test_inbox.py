@@ -11,6 +11,7 @@ import pytest
 
 from churnlib.adapters.inbox import LocalInbox
 from churnlib.errors import ChurnError, ServiceUnavailable
+from churnlib.intake.files import content_id
 from churnlib.ports import Inbox
 
 ERROR = {"error": "3 of 4 rows: “tenure” is above 72", "rows": 4, "hint": "Correct the column."}
@@ -23,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def inbox(data: Path) -> Inbox:
-    return LocalInbox(data)
+    return LocalInbox(data, settle_seconds=0)
 
 
 def deliver(data: Path, name: str, content: str = "id\n1\n", *, model: str = "telco") -> Path:
@@ -54,11 +55,32 @@ def test_files_of_every_format_wait_in_the_order_of_their_names(inbox: Inbox, da
     assert [path.name for path in inbox.pending("telco")] == names
 
 
+@pytest.mark.parametrize("name", ["week.xlsx", "week.txt", "week", "week.CSV.zip", "done"])
+def test_a_file_of_an_unknown_form_waits_to_be_refused_with_its_reason(
+    inbox: Inbox, data: Path, name: str
+) -> None:
+    deliver(data, name)
+    deliver(data, f"outcomes/{name}")
+    assert [path.name for path in inbox.pending("telco")] == [name]
+    assert [path.name for path in inbox.pending_outcomes("telco")] == [name]
+
+
 @pytest.mark.parametrize(
     "name",
-    [".a.csv", "a.csv.tmp", "a.csv.part", "a.csv.crdownload", "a.csv.error.json", "README.md", "a.xlsx", "a"],
+    [
+        ".a.csv",
+        "~$a.xlsx",
+        "a.csv.tmp",
+        "a.csv.part",
+        "a.csv.crdownload",
+        "a.csv.error.json",
+        "README.md",
+        "readme.md",
+        "a.csv.done",
+        "_SUCCESS",
+    ],
 )
-def test_what_is_hidden_unfinished_or_no_data_does_not_wait(inbox: Inbox, data: Path, name: str) -> None:
+def test_what_is_hidden_unfinished_or_no_delivery_does_not_wait(inbox: Inbox, data: Path, name: str) -> None:
     deliver(data, name)
     assert list(inbox.pending("telco")) == []
 
@@ -77,9 +99,11 @@ def test_a_folder_of_parquet_parts_waits_once_it_is_complete(inbox: Inbox, data:
     deliver(data, "week 2/part-1.parquet.tmp")
     deliver(data, "week 3/_temporary/part-0.parquet")
     deliver(data, "week 3/part-0.parquet")
+    deliver(data, "week 4/as_of=2026-01-05/part-0.parquet")
     deliver(data, "notes/read me.txt")
+    deliver(data, "hidden/.part-0.parquet")
     (data / "incoming" / "telco" / "empty").mkdir()
-    assert [path.name for path in inbox.pending("telco")] == ["week 1"]
+    assert [path.name for path in inbox.pending("telco")] == ["week 1", "week 4"]
 
 
 def test_models_have_inboxes_of_their_own(inbox: Inbox, data: Path) -> None:
@@ -87,10 +111,15 @@ def test_models_have_inboxes_of_their_own(inbox: Inbox, data: Path) -> None:
     assert list(inbox.pending("telco")) == []
 
 
-def test_a_link_out_of_the_inbox_does_not_wait(inbox: Inbox, data: Path, tmp_path: Path) -> None:
+def test_a_link_out_of_the_inbox_or_to_nothing_does_not_wait(inbox: Inbox, data: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("id\n")
     deliver(data, "a.csv")
-    (data / "incoming" / "telco" / "b.csv").symlink_to(tmp_path / "secret.csv")
+    for name, target in (
+        ("b.csv", tmp_path / "secret.csv"),
+        ("c.csv", Path("c.csv")),
+        ("d.csv", Path("gone.csv")),
+    ):
+        (data / "incoming" / "telco" / name).symlink_to(target)
     assert [path.name for path in inbox.pending("telco")] == ["a.csv"]
 
 
@@ -157,7 +186,7 @@ def test_a_name_that_leads_out_of_the_inbox_is_refused(
 def test_an_inbox_behind_a_link_works(data: Path, tmp_path: Path) -> None:
     (tmp_path / "mount").mkdir()
     data.symlink_to(tmp_path / "mount")
-    inbox = LocalInbox(data)
+    inbox = LocalInbox(data, settle_seconds=0)
     deliver(data, "a.csv")
     (path,) = inbox.pending("telco")
     assert inbox.resolve("telco", "a.csv") == path
@@ -233,6 +262,57 @@ def test_a_file_of_somebody_else_is_never_moved(inbox: Inbox, data: Path, tmp_pa
     assert inbox.accept("telco", path) == path
     assert inbox.refuse("telco", path, ERROR) == path
     assert (path.read_text(), tree(data)) == ("x", {})
+
+
+def test_a_file_that_holds_what_was_read_of_it_is_put_away(inbox: Inbox, data: Path) -> None:
+    path = deliver(data, "a.csv", "one")
+    read = content_id(path)
+    accepted = inbox.accept("telco", path, content_id=read)
+    assert inbox.accept("telco", path, content_id=read) == accepted
+    assert inbox.accept("telco", accepted, content_id=read) == accepted
+    assert tree(data) == {"processed/telco/a.csv": "one"}
+
+
+def test_a_file_that_changed_after_it_was_read_stays_as_news(inbox: Inbox, data: Path) -> None:
+    path = deliver(data, "a.csv", "one")
+    read = content_id(path)
+    deliver(data, "a.csv", "one and more")
+    assert inbox.accept("telco", path, content_id=read) == path
+    assert tree(data) == {"incoming/telco/a.csv": "one and more"}
+    assert list(inbox.pending("telco")) == [path]
+
+
+def test_a_changed_file_is_not_taken_for_the_one_that_was_put_away(inbox: Inbox, data: Path) -> None:
+    path = deliver(data, "a.csv", "one")
+    read = content_id(path)
+    inbox.accept("telco", path, content_id=read)
+    deliver(data, "a.csv", "two")
+    assert inbox.accept("telco", path, content_id=read) == path
+    assert tree(data) == {"processed/telco/a.csv": "one", "incoming/telco/a.csv": "two"}
+    deliver(data, "a.csv", "one")
+    inbox.accept("telco", path, content_id=read)
+    assert tree(data) == {"processed/telco/a.csv": "one"}, "the same again is not kept twice"
+
+
+@pytest.mark.parametrize("change", ["another part", "no part"])
+def test_a_folder_that_changed_after_it_was_read_stays(inbox: Inbox, data: Path, change: str) -> None:
+    part = deliver(data, "week 1/part-0.parquet", "one")
+    read = content_id(part.parent)
+    if change == "another part":
+        deliver(data, "week 1/part-1.parquet", "two")
+    else:
+        part.unlink()
+    assert inbox.accept("telco", part.parent, content_id=read) == part.parent
+    assert not (data / "processed").exists()
+
+
+def test_the_origin_of_a_file_is_its_whole_path(inbox: Inbox, data: Path, tmp_path: Path) -> None:
+    waiting = deliver(data, "outcomes/a.csv")
+    assert inbox.origin("telco", waiting) == f"{data}/incoming/telco/outcomes/a.csv"
+    assert (
+        inbox.origin("telco", tmp_path / os.fsdecode(b"m\xe4rz.csv"))
+        == f"{tmp_path}/m\N{REPLACEMENT CHARACTER}rz.csv"
+    )
 
 
 def test_a_file_that_is_gone_is_said(inbox: Inbox, data: Path) -> None:

@@ -108,19 +108,25 @@ class ConsoleProgress:
         self._shown = shown
         self._task = task
         self._last = ""
+        self._since = 0.0
 
     def step(self, text: str) -> None:
         """Say what is being done now."""
         if self._shown is not None and self._task is not None:
             self._shown.update(self._task, description=plain(text), total=None, completed=0, unit="")
+            self._since = self._shown.get_time()
         elif text != self._last:
             self.say(text)
         self._last = text
 
     def advance(self, done: int, total: int, unit: str) -> None:
-        """Move the bar."""
-        if self._shown is not None and self._task is not None:
-            self._shown.update(self._task, completed=done, total=total, unit=f"{done:,}/{total:,} {unit}")
+        """Move the bar, and say how fast it is."""
+        if self._shown is None or self._task is None:
+            return
+        seconds = self._shown.get_time() - self._since
+        rate = f", {done / seconds:,.0f} a second" if seconds > 1 else ""
+        of = f"{done:,}/{total:,}" if total else f"{done:,}"
+        self._shown.update(self._task, completed=done, total=total or None, unit=f"{of} {unit}{rate}")
 
     @contextmanager
     def hidden(self) -> Iterator[None]:

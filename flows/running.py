@@ -18,6 +18,7 @@ from churnlib.settings import Settings
 from churnlib.usecases.arrivals import announce
 from churnlib.usecases.services import Run, Services
 from churnlib.variants import slug
+from flows.stack import running
 from flows.wiring import services
 
 
@@ -26,21 +27,32 @@ class LoggedProgress:
 
     def __init__(self) -> None:
         self.logger = get_run_logger()
+        self.tenth = -1
 
     def step(self, text: str) -> None:
         """Log what is being done now."""
         self.logger.info(text)
 
     def advance(self, done: int, total: int, unit: str) -> None:
-        """Log every tenth of the way."""
-        tenth = max(total // 10, 1)
-        if done % tenth == 0 or done == total:
-            self.logger.debug("%d of %d %s", done, total, unit)
+        """Log every tenth of the way; what comes in chunks, whenever another tenth is passed."""
+        tenth = done * 10 // total if total else -1
+        if tenth != self.tenth or done == total:
+            self.logger.debug("%d of %s %s", done, total or "?", unit)
+        self.tenth = tenth
 
 
 def open_services() -> Services:
     """The services that the environment's settings ask for."""
     return services(Settings())
+
+
+def mlflow_url() -> str | None:
+    """Where MLflow's pages are: its server's address, or the local stack's; None where no pages run."""
+    settings = Settings()
+    if settings.tracking_uri.startswith(("http://", "https://")):
+        return settings.tracking_uri.rstrip("/")
+    stack = running(settings)
+    return None if stack is None else stack["mlflow"]
 
 
 def this_run() -> Run:
@@ -61,6 +73,7 @@ async def _is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -
 retried = task(
     retries=3,
     retry_delay_seconds=[2, 10, 30],
+    retry_jitter_factor=0.5,  # runs that failed together do not come back together
     retry_condition_fn=_is_transient,
     cache_policy=NO_CACHE,  # the ledger knows what was done; services cannot be hashed
 )

@@ -82,7 +82,7 @@ def score_lines(result: ScoreResult) -> list[str]:
 
 
 def print_highlights(seen: Highlights) -> None:
-    """How many will churn, and the customers to call first, each with what raises the risk."""
+    """How many will churn, and the customers at highest risk, each with why."""
     share = seen.expected / seen.customers
     say(
         f"About {seen.expected:,.0f} of these customers ({share:.1%}) can be expected to churn; the riskiest "
@@ -95,7 +95,7 @@ def print_highlights(seen: Highlights) -> None:
                 "customer": each.customer_id,
                 "risk": f"{each.probability:.1%}",
                 "value at risk": None if each.value_at_risk is None else f"{each.value_at_risk:,.0f}",
-                "because of": ", ".join(each.reasons),
+                "why": "; ".join(each.reasons),
             }
             for each in seen.riskiest
         ],

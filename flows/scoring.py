@@ -12,7 +12,17 @@ from prefect.states import Completed, Failed
 from churnlib.errors import ChurnError
 from churnlib.usecases.scoring import ScoreResult, score_file
 from churnlib.usecases.services import Services
-from flows.running import acted_on, open_services, retried, show_table, this_run, waiting_files
+from flows.batch_page import batch_page
+from flows.running import (
+    acted_on,
+    mlflow_url,
+    open_services,
+    retried,
+    show_table,
+    show_text,
+    this_run,
+    waiting_files,
+)
 
 
 @retried
@@ -44,9 +54,19 @@ def scoring(model: str | None = None, file: str | None = None, key: str | None =
             refused.append(f"{path.name}: {error}")
     if results:
         show_table(f"scored {model or 'all'}", [_row(result) for result in results], "Scored batches")
+    for result in results:
+        if result.state == "scored":
+            show_text(f"batch {result.batch.model}", batch_page(result, links=_links(result)))
     if refused:
         return Failed(message=" | ".join(refused))
     return Completed(message=_said(results), data=[result.batch.batch_id for result in results])
+
+
+def _links(result: ScoreResult) -> dict[str, str]:
+    batch, pages = result.batch, mlflow_url()
+    if pages is None:
+        return {}
+    return {f"version {batch.version} in MLflow": f"{pages}/#/models/{batch.model}/versions/{batch.version}"}
 
 
 def _row(result: ScoreResult) -> dict[str, Any]:

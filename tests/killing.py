@@ -28,7 +28,8 @@ class Process:
 
     def lend(self, services: Services) -> Services:
         """The same services, as long as the process lives; the release cache is a new one."""
-        ports = ("registry", "snapshots", "outcomes", "predictions", "quarantine", "inbox", "bus", "reporter")
+        tables = ("snapshots", "outcomes", "predictions", "shadows", "quarantine")
+        ports = ("registry", *tables, "inbox", "bus", "reporter")
         wrapped: dict[str, Any] = {name: _Port(getattr(services, name), self) for name in ports}
         return replace(services, ledger=_Ledger(services.ledger, self), releases={}, **wrapped)
 

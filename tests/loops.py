@@ -19,6 +19,7 @@ from churnlib.events import Event
 from churnlib.ports import CHAMPION, Progress, Registration, Silent
 from churnlib.records import Batch, Decision, Transition
 from churnlib.spec import AS_OF, ID, KNOWN_AT, LABEL, Spec
+from churnlib.usecases.folders import Folders
 from churnlib.usecases.outcomes import RECEIVED_AT
 from churnlib.usecases.services import Run, Services
 from tests import builders
@@ -148,11 +149,13 @@ class Loop:
         version = self.registry.by_alias(MODEL, CHAMPION)
         return version.version if version else None
 
-    def register(self, release: Path, *, key: str = "first", alias: str | None = CHAMPION) -> int:
+    def register(
+        self, release: Path, *, key: str = "first", alias: str | None = CHAMPION, model: str = MODEL
+    ) -> int:
         """Put a release into the registry without any record of it in the ledger."""
         registration = Registration(
-            model=MODEL,
-            experiment=MODEL,
+            model=model,
+            experiment=model,
             key=key,
             release=release,
             plots=None,
@@ -166,7 +169,7 @@ class Loop:
         )
         version = self.registry.register(registration).version
         if alias is not None:
-            self.registry.set_alias(MODEL, alias, version)
+            self.registry.set_alias(model, alias, version)
         return version
 
     def know(self, outcomes: pl.DataFrame, *, known_at: date, file_id: str) -> None:
@@ -198,20 +201,26 @@ def write_spec(folder: Path, spec: Spec) -> Path:
     return path
 
 
-def make_loop(folder: Path, *, spec: Spec | None = None, now: date = FIRST) -> Loop:
-    """A loop without any model, at nine o'clock of that day; what lies in the folder is kept."""
+def make_loop(folder: Path, *, spec: Spec | None = None, now: date = FIRST, process: str = "") -> Loop:
+    """A loop without any model, at nine o'clock of that day; what lies in the folder is kept.
+
+    The registry is in memory: several processes in one folder need a name each for its files.
+    """
     data, clock = folder / "data", Clock(datetime.combine(now, time(9), tzinfo=UTC))
     data.mkdir(parents=True, exist_ok=True)
     write_spec(folder / "models", spec or small_spec())
-    registry, bus, reporter = FakeRegistry(folder / "registry"), FakeBus(), PageReporter()
+    registry, bus, reporter = FakeRegistry(folder / f"registry{process}"), FakeBus(), PageReporter()
+    ledger = SqlLedger.open(f"sqlite:///{data / 'ledger.db'}")
+    folders = Folders(ledger, folder / "models")
     services = Services(
-        ledger=SqlLedger.open(f"sqlite:///{data / 'ledger.db'}"),
+        ledger=ledger,
         registry=registry,
-        snapshots=ParquetTable(data / "snapshots"),
-        outcomes=ParquetTable(data / "outcomes"),
-        predictions=ParquetTable(data / "predictions"),
-        quarantine=ParquetTable(data / "quarantine"),
-        inbox=LocalInbox(data),
+        snapshots=ParquetTable(data / "snapshots", folders),
+        outcomes=ParquetTable(data / "outcomes", folders),
+        predictions=ParquetTable(data / "predictions", folders),
+        shadows=ParquetTable(data / "shadows", folders),
+        quarantine=ParquetTable(data / "quarantine", folders),
+        inbox=LocalInbox(data, settle_seconds=0),
         bus=bus,
         reporter=reporter,
         specs=folder / "models",

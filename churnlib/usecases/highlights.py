@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+import polars as pl
 
 from churnlib.records import Batch
 from churnlib.spec import ID
 from churnlib.usecases.services import Services
+from churnlib.usecases.told_reasons import reasons_by_customer
 
 SHOWN = 5
 
@@ -20,8 +21,7 @@ class RiskyCustomer:
     Attributes:
         probability: of churning, 0 to 1.
         value_at_risk: in the spec's money; None without a value column.
-        reasons: feature and value, strongest first, such as `tenure 1`; one that speaks for the customer
-            to stay says so.
+        reasons: sentences, strongest first; empty where the spec asks for none.
     """
 
     customer_id: str
@@ -50,38 +50,27 @@ class Highlights:
 
 
 def highlights(services: Services, batch: Batch, *, shown: int = SHOWN) -> Highlights | None:
-    """Read the predictions of a batch; None where they are not there (any more)."""
+    """Read the predictions of a batch, in a stream; None where they are not there (any more)."""
     found = services.predictions.scan_batch(batch.model, batch.batch_id)
     if found is None:
         return None
-    rows = found.sort("probability", descending=True, maintain_order=True).collect()
-    if rows.is_empty():
+    risk, is_tenth = pl.col("probability"), pl.col("decile") == 1
+    numbers = found.select(
+        pl.len(), risk.sum().alias("sum"), is_tenth.sum().alias("tenth"), risk.filter(is_tenth).min().alias("from")
+    )
+    customers, expected, tenth, tenth_from = numbers.collect(engine="streaming").row(0)
+    if not customers:
         return None
-    probability = rows.get_column("probability")
-    tenth = math.ceil(rows.height / 10)
-    return Highlights(
-        customers=rows.height,
-        expected=float(probability.sum()),
-        tenth=tenth,
-        tenth_from=float(probability[tenth - 1]),
-        riskiest=tuple(_customer(row) for row in rows.head(shown).iter_rows(named=True)),
+    riskiest = _riskiest(services, batch, found, shown)
+    return Highlights(customers, expected, tenth, tenth_from, riskiest)
+
+
+def _riskiest(services: Services, batch: Batch, found: pl.LazyFrame, shown: int) -> tuple[RiskyCustomer, ...]:
+    rows = found.select(ID, "probability", "value_at_risk").with_row_index("place")
+    best = rows.top_k(shown, by=["probability", "place"], reverse=[False, True]).collect(engine="streaming")
+    ranked = best.sort("probability", "place", descending=[True, False]).drop("place")
+    told = reasons_by_customer(services, batch.model, found, ranked[ID].to_list())
+    return tuple(
+        RiskyCustomer(customer_id, probability, value_at_risk, told[customer_id])
+        for customer_id, probability, value_at_risk in ranked.iter_rows()
     )
-
-
-def _customer(row: Mapping[str, object]) -> RiskyCustomer:
-    value = row["value_at_risk"]
-    told = [_reason(row, k) for k in range(1, len(row)) if row.get(f"reason_{k}_feature") is not None]
-    assert isinstance(row["probability"], float)
-    return RiskyCustomer(
-        customer_id=str(row[ID]),
-        probability=row["probability"],
-        value_at_risk=value if isinstance(value, float) else None,
-        reasons=tuple(told),
-    )
-
-
-def _reason(row: Mapping[str, object], k: int) -> str:
-    contribution = row[f"reason_{k}_contribution"]
-    assert isinstance(contribution, float)
-    said = f"{row[f'reason_{k}_feature']} {row[f'reason_{k}_value']}"
-    return said if contribution > 0 else f"{said} (lowers the risk)"

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import polars as pl
-
 from churnlib.errors import FileRefused
 from churnlib.events import BATCH_REFUSED, BATCH_SCORED, make_event
-from churnlib.intake.contract import Checked, check
-from churnlib.intake.files import read_raw
-from churnlib.modelling.release import Release
-from churnlib.modelling.scoring import score
+from churnlib.intake.stream import BatchStream
 from churnlib.ports import LedgerTransaction
-from churnlib.records import Batch, BatchStatus
+from churnlib.records import Batch, BatchStatus, KnownVariant
 from churnlib.usecases.batches import hold, superseded, take, work_key
+from churnlib.usecases.contenders import contenders
+from churnlib.usecases.family import Family
+from churnlib.usecases.flowing import Spill
 from churnlib.usecases.services import Run, Services, dispatch
+from churnlib.usecases.summary import Summary
+from churnlib.usecases.writing import Work, write_batch
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,28 @@ class ScoreResult:
     Attributes:
         batch: the ledger's record.
         state: scored now, a `duplicate` of what was scored before, or `busy` in another run.
-        unseen: values without a code by feature (category values the training rows did not have).
+        summary: the base model's scores in a few numbers; empty where nothing was scored now.
+        slices: batches of the slices of the file that have a model of their own.
         extra_columns: columns of the file that the spec does not name; they were ignored.
         absent_columns: optional columns that the file did not have; they were scored as missing.
-        engine: what evaluated the trees: `trees`, or `xgboost` and why; empty where nothing was scored now.
     """
 
     batch: Batch
     state: str
-    unseen: dict[str, int]
+    summary: Summary = field(default_factory=Summary)
+    slices: tuple[Batch, ...] = ()
     extra_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
-    engine: str = ""
+
+    @property
+    def unseen(self) -> dict[str, int]:
+        """Values without a code by feature: category values that the training rows did not have."""
+        return dict(self.summary.unseen)
+
+    @property
+    def engine(self) -> str:
+        """What evaluated the trees: `trees`, or `xgboost` and why; empty where nothing was scored now."""
+        return self.summary.engine
 
 
 def score_file(
@@ -66,14 +76,12 @@ def score_file(
     services.spec(model)  # a wrong spec is said before anything is claimed
     batch, state = take(services, run, model, path, key)
     if state == "busy":
-        return ScoreResult(batch, "busy", {})
+        return ScoreResult(batch, "busy")
     if state == "duplicate":
-        _put_away(services, model, path)
-        return ScoreResult(batch, "duplicate", {})
+        _put_away(services, batch, path)
+        return ScoreResult(batch, "duplicate")
     try:
-        champion = services.champion(model)
-        release = services.release(model, champion.version)
-        result = _score(services, run, release, champion.version, batch, path, as_of, key)
+        result = _score(services, run, batch, path, as_of, key)
     except FileRefused as error:
         _refuse(services, run, batch, path, error, key)
         raise
@@ -81,76 +89,48 @@ def score_file(
         with services.ledger.begin() as tx:
             tx.release(work_key(batch), owner=run.run_id)
         raise
-    _put_away(services, model, path)
+    _put_away(services, batch, path)
     return result
 
 
-def _put_away(services: Services, model: str, path: Path) -> None:
+def _put_away(services: Services, batch: Batch, path: Path) -> None:
     """What comes after the commit, and is made up for where an earlier run was killed before it."""
     if services.inbox.owns(path):
-        services.inbox.accept(model, path)
+        services.inbox.accept(batch.model, path, content_id=batch.batch_id)
     dispatch(services)
 
 
 def _score(
-    services: Services,
-    run: Run,
-    release: Release,
-    version: int,
-    batch: Batch,
-    path: Path,
-    as_of: date | None,
-    key: str | None,
+    services: Services, run: Run, batch: Batch, path: Path, as_of: date | None, key: str | None
 ) -> ScoreResult:
-    started = time.monotonic()
-    # columns and features as the release was trained on; how files are written, as the spec says today
-    spec = release.spec.model_copy(update={"input": services.spec(batch.model).input})
+    spec = services.spec(batch.model)
+    models = contenders(services, batch.model, spec)
     today = services.clock().date()
     run.progress.step(f"checking {path.name}")
-    checked = check(read_raw(path, spec.input), spec, source=path.name, delivered_on=as_of or today, today=today)
-    run.progress.step(f"scoring {checked.accepted.height:,} customers with version {version}")
-    scored = score(release, checked.accepted)
-    frame = scored.frame.with_columns(
-        pl.lit(batch.model).alias("model"),
-        pl.lit(version, pl.Int64).alias("version"),
-        pl.lit(run.run_id).alias("run_id"),
-        pl.lit(batch.batch_id).alias("batch_id"),
-        pl.lit(services.clock()).cast(pl.Datetime("us", "UTC")).alias("scored_at"),
+    stream = BatchStream(
+        path,
+        models.releases[models.champion].spec,
+        source=path.name,
+        delivered_on=as_of or today,
+        today=today,
     )
-    with services.ledger.begin() as tx:
-        hold(tx, services, run, batch)
-    output = _write(services, batch, checked, frame)
-    done = batch.model_copy(
-        update={
-            "as_of": checked.as_of,
-            "status": BatchStatus.SCORED,
-            "rows": checked.rows,
-            "accepted": checked.accepted.height,
-            "quarantined": checked.quarantined.height,
-            "quarantined_by": checked.quarantined_by,
-            "version": version,
-            "run_id": run.run_id,
-            "output": output,
-            "seconds": round(time.monotonic() - started, 3),
-            "scored_at": services.clock(),
-            "reason": None,
-        }
-    )
-    done = _commit(services, run, done, key)
-    return ScoreResult(done, "scored", scored.unseen, checked.extra_columns, checked.absent_columns, scored.engine)
+    with tempfile.TemporaryDirectory(prefix="churn-rows-") as folder:
+        family = Family(services, spec, models, stream, Path(folder))
+        work = Work(services, run, batch, slices=family.label)
+        aside = Spill(family.quarantined)
+        done, summary = write_batch(work, batch, family.parts, stream.accepted_schema, models, aside)
+        slices = []
+        for model, rows, own, nothing in family.own_models():
+            mine = batch.model_copy(update={"model": model})
+            slices.append(write_batch(work, mine, rows, stream.accepted_schema, own, nothing)[0])
+    done, slices = _commit(services, run, done, slices, family.known(done), key)
+    return ScoreResult(done, "scored", summary, tuple(slices), stream.extra_columns, stream.absent_columns)
 
 
-def _write(services: Services, batch: Batch, checked: Checked, frame: pl.DataFrame) -> str:
-    """Write rows before the ledger says that they are there."""
-    place = (batch.model, batch.batch_id, checked.as_of)
-    services.snapshots.replace(*place, checked.accepted.lazy())
-    if checked.quarantined.height:
-        services.quarantine.replace(*place, checked.quarantined.lazy())
-    return services.predictions.replace(*place, frame.lazy())
-
-
-def _commit(services: Services, run: Run, done: Batch, key: str | None) -> Batch:
-    """The commit point: the batch, the supersession, the event and the keys in one transaction."""
+def _commit(
+    services: Services, run: Run, done: Batch, slices: list[Batch], known: list[KnownVariant], key: str | None
+) -> tuple[Batch, list[Batch]]:
+    """The commit point: the batch, its slices, the supersession, the event and the keys in one transaction."""
     assert done.as_of is not None
     event = make_event(
         BATCH_SCORED,
@@ -160,23 +140,32 @@ def _commit(services: Services, run: Run, done: Batch, key: str | None) -> Batch
         batch_id=done.batch_id,
         as_of=done.as_of.isoformat(),
         version=done.version,
-        rows=done.accepted,
+        rows=done.accepted + sum(each.accepted for each in slices),
     )
     with services.ledger.begin() as tx:
         hold(tx, services, run, done)
-        others = [other for other in tx.batches(done.model) if other.as_of == done.as_of]
-        rivals = [other for other in others if other.status is BatchStatus.SCORED]
+        tx.save_variants(known)
+        rivals = _rivals(tx, done)
         later = next((other for other in rivals if other.received_at > done.received_at), None)
         if later is not None:
-            done = superseded(done, by=later)
+            done, slices = superseded(done, by=later), [superseded(each, by=later) for each in slices]
         else:
             for other in rivals:
                 tx.save_batch(superseded(other, by=done))
             tx.publish(event)
-        tx.save_batch(done)
+        for each in (done, *slices):
+            tx.save_batch(each)
         tx.finish(work_key(done), result="scored", now=services.clock())
         _finish(tx, key, "scored", services)
-    return done
+    return done, slices
+
+
+def _rivals(tx: LedgerTransaction, done: Batch) -> list[Batch]:
+    """Batches of the family that count until now for the same date; its slices' too."""
+    models = [done.model, *(each.model for each in tx.variants(done.model))]
+    others = [other for model in models for other in tx.batches(model, until=done.as_of)]
+    rivals = [other for other in others if other.as_of == done.as_of and other.batch_id != done.batch_id]
+    return [other for other in rivals if other.status is BatchStatus.SCORED]
 
 
 def _refuse(services: Services, run: Run, batch: Batch, path: Path, error: FileRefused, key: str | None) -> None:

@@ -22,8 +22,9 @@ from churnlib.ports import (
     Progress,
     Silent,
 )
-from churnlib.records import BatchStatus, Report, ReportKind
+from churnlib.records import BatchStatus, KnownVariant, Report, ReportKind
 from churnlib.spec import Spec, load_spec
+from churnlib.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,14 @@ class Services:
         snapshots: accepted rows by batch: the history that models learn from.
         outcomes: what became of customers, by outcome file and `as_of`.
         predictions: scores by batch.
+        shadows: scores by batch that were not given out: the challenger's, or the champion's where the
+            challenger's were.
         quarantine: refused rows by batch, with their reasons.
         bus: carries events; None leaves them in the outbox for the watchdog.
         specs: folder with `<name>.toml`.
         reports: folder for pages that people look at.
         clock: now, UTC.
+        workers: how many models of a family are worked on at a time.
     """
 
     ledger: Ledger
@@ -46,6 +50,7 @@ class Services:
     snapshots: BatchTable
     outcomes: BatchTable
     predictions: BatchTable
+    shadows: BatchTable
     quarantine: BatchTable
     inbox: Inbox
     bus: EventBus | None
@@ -53,15 +58,38 @@ class Services:
     specs: Path
     reports: Path
     clock: Callable[[], datetime]
+    workers: int = 2
     releases: dict[tuple[str, int], Release] = field(default_factory=dict)
 
     def spec(self, model: str) -> Spec:
-        """The model's spec; raises SpecError where it is missing or wrong."""
+        """The model's spec, for the model of a slice that of its family; raises SpecError where there is none."""
+        known = self.known_variant(model)
+        if known is not None:
+            return self.spec(known.family).of_variant(Variant(dimensions=known.dimensions))
         return load_spec(self.specs / f"{model}.toml")
+
+    def known_variant(self, model: str) -> KnownVariant | None:
+        """The slice whose model that is; None for a model with a spec of its own, and for an unknown one."""
+        return known_variant(self.ledger, self.specs, model)
+
+    def family(self, model: str) -> str:
+        """Name of the spec that the model is of: its own, or for the model of a slice that of its family."""
+        known = self.known_variant(model)
+        return model if known is None else known.family
+
+    def slices(self, family: str) -> list[KnownVariant]:
+        """Every slice of the family's customers that was ever seen, by model; none has a spec of its own."""
+        own = set(self.model_names())
+        with self.ledger.begin() as tx:
+            return [variant for variant in tx.variants(family) if variant.model not in own]
 
     def model_names(self) -> list[str]:
         """Every model that has a spec."""
         return sorted(path.stem for path in self.specs.glob("*.toml"))
+
+    def family_models(self, family: str) -> list[str]:
+        """The base model, then those that its slices have or could have."""
+        return [family, *(known.model for known in self.slices(family))]
 
     def champion(self, model: str) -> ModelVersion:
         """The version that scores.
@@ -96,6 +124,14 @@ class Services:
         with self.ledger.begin() as tx:
             reports = tx.reports(model, kind, version=version)
         return [report for report in reports if report.batch_id in live]
+
+
+def known_variant(ledger: Ledger, specs: Path, model: str) -> KnownVariant | None:
+    """The slice whose model that is; None for a model with a spec of its own, and for an unknown one."""
+    if (specs / f"{model}.toml").is_file():
+        return None
+    with ledger.begin() as tx:
+        return tx.variant(model)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from churnlib.errors import ChurnError, FileRefused
 from churnlib.records import Batch, BatchStatus
 from churnlib.usecases.highlights import Highlights, RiskyCustomer
 from churnlib.usecases.scoring import ScoreResult
+from churnlib.usecases.summary import Summary
 from flows.commands import model_name
 from flows.score_results import inbox_results, print_highlights, score_lines, score_result
 
@@ -36,7 +38,14 @@ def result(state: str = "scored", **changes: Any) -> ScoreResult:
         received_at=AT,
         scored_at=AT,
     )
-    return ScoreResult(batch.model_copy(update=changes), state, {"plan": 1}, ("extra",), ("age", "region"))
+    summary = Summary(unseen=Counter(plan=1))
+    return ScoreResult(
+        batch.model_copy(update=changes),
+        state,
+        summary,
+        extra_columns=("extra",),
+        absent_columns=("age", "region"),
+    )
 
 
 def test_a_scored_file_says_everything_that_was_not_as_it_should_be() -> None:
@@ -62,7 +71,7 @@ def test_a_delivery_that_came_too_late_says_that_it_does_not_count() -> None:
 
 
 def test_the_riskiest_are_shown_with_risk_value_and_reasons(capsys: pytest.CaptureFixture[str]) -> None:
-    risky = RiskyCustomer("c1", 0.8651, 1234.5, ("tenure 1", "autopay true (lowers the risk)"))
+    risky = RiskyCustomer("c1", 0.8651, 1234.5, ("tenure: 1, raises the risk", "autopay: yes, lowers the risk"))
     print_highlights(Highlights(998, 250.4, 100, 0.6, (risky,)))
     shown = capsys.readouterr().out
     assert "About 250 of these customers (25.1%)" in shown
@@ -70,11 +79,13 @@ def test_the_riskiest_are_shown_with_risk_value_and_reasons(capsys: pytest.Captu
     (line,) = [line for line in shown.splitlines() if line.startswith("c1")]
     assert "86.5%" in line
     assert "1,234" in line
-    assert line.endswith("tenure 1, autopay true (lowers the risk)")
+    assert line.endswith("tenure: 1, raises the risk; autopay: yes, lowers the risk")
 
 
 def test_without_values_there_is_no_column_for_them(capsys: pytest.CaptureFixture[str]) -> None:
-    print_highlights(Highlights(10, 2.0, 1, 0.6, (RiskyCustomer("c1", 0.9, None, ("tenure 1",)),)))
+    print_highlights(
+        Highlights(10, 2.0, 1, 0.6, (RiskyCustomer("c1", 0.9, None, ("tenure: 1, raises the risk",)),))
+    )
     assert "value at risk" not in capsys.readouterr().out
 
 

@@ -126,9 +126,21 @@ def test_the_same_content_under_another_name_is_a_duplicate(loop: Loop, frame: p
     second = scored(loop, loop.deliver(frame, "again.csv"), run_id="run-2", key="event-2")
     assert (first.state, second.state, second.batch) == ("scored", "duplicate", first.batch)
     assert (table_files(loop), loop.batches()) == (written, record)
-    assert loop.bus.names() == ["churn.batch.scored"]
+    assert loop.bus.names() == ["churn.batch.scored", "churn.batch.duplicate"]
+    told = {"file": "again.csv", "batch_id": first.batch.batch_id, "first_file": "week.csv"}
+    assert told.items() <= loop.bus.sent[-1].payload.items()
     assert files(loop.data / "incoming") == []
     assert state_of_key(loop, "event-2") == "done"
+
+
+def test_a_duplicate_is_on_record_once_a_name(loop: Loop, frame: pl.DataFrame) -> None:
+    scored(loop, loop.deliver(frame, "week.csv"))
+    for name in ("week.csv", "again.csv", "again.csv", "third.csv"):
+        scored(loop, loop.deliver(frame, name))
+    assert [event.payload["file"] for event in loop.sent("churn.batch.duplicate")] == ["again.csv", "third.csv"]
+    loop.clock.move(days=7)
+    scored(loop, loop.deliver(frame, "week.csv"))
+    assert loop.sent("churn.batch.duplicate")[-1].payload["file"] == "week.csv"
 
 
 def test_a_correction_supersedes_the_former_delivery_visibly(loop: Loop, frame: pl.DataFrame) -> None:

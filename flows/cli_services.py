@@ -21,10 +21,27 @@ def deploy(
 
 
 def up() -> None:
-    """Run the local stack: Prefect, worker, MLflow, approvals."""
+    """Run the local stack: Prefect, worker, watcher, MLflow, approvals."""
     from flows import services_commands
 
     services_commands.up()
+
+
+def watch(
+    every: Annotated[
+        float | None,
+        typer.Option(help="Seconds between looks where nothing tells of arrivals.", min=1, show_default=False),
+    ] = None,
+) -> None:
+    """Announce files that arrive, within seconds.
+
+    Tells Prefect of every new file in data/incoming/, once it is written
+    completely, and of every new object in S3: by its queue, or by listing.
+    Default of --every: 10, and 300 where a queue tells.
+    """
+    from flows import services_commands
+
+    services_commands.watch(every)
 
 
 def approvals(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8765) -> None:

@@ -18,7 +18,6 @@ from churnlib.settings import ROOT, Settings
 from churnlib.simulation.changes import make_change
 from churnlib.simulation.history import write_labelled
 from churnlib.simulation.world import Week, World
-from churnlib.usecases.arrivals import announce
 from churnlib.usecases.drift import check_drift
 from churnlib.usecases.outcomes import take_outcomes
 from churnlib.usecases.promotion import settle
@@ -95,10 +94,9 @@ class Demo:
             retrain(played, self.run, model=MODEL, trigger="drift", reason=verdict.reason, key=key)
 
     def live_week(self, live: Services, number: int) -> None:
-        """One week through Prefect: files are laid into the inbox, and the rest happens by events."""
+        """One week through Prefect: files are laid into the inbox; the watcher sees them, events do the rest."""
         watch = Watch(live, MODEL)
         outcomes, path = self.deliver(number)
-        announce(live, MODEL)
         if outcomes is not None:
             self.until(lambda: watch.outcomes_taken(outcomes), f"the outcomes of week {number - 1}")
         as_of = self.week(number).as_of
@@ -215,6 +213,7 @@ def _play(demo: Demo) -> None:
             shown.say(f"Weeks 1 to {first_live - 1} played at speed; prices rose in week {PRICE_RISE_WEEK}")
             shown.step("waiting for Prefect")
             ready.result()
+            stack.start_watcher()  # not before: what is played at speed is for nobody else to take
             stack.start_mlflow()
         except BaseException:
             stack.stop()  # before the pool waits for its thread

@@ -1,8 +1,10 @@
-"""The commands that run or reach services: deploy, up, approvals."""
+"""The commands that run or reach services: deploy, up, watch, approvals."""
 
 from __future__ import annotations
 
+import logging
 import time
+from functools import partial
 
 from churnlib.errors import ServiceUnavailable
 from churnlib.settings import Settings
@@ -10,6 +12,7 @@ from flows import deployments, interrupts
 from flows.commands import open_services
 from flows.output import console, print_json, progress, say
 from flows.stack import LOOPBACK, Stack, running
+from flows.wiring import arrivals_queue
 
 
 def deploy(*, as_json: bool) -> None:
@@ -43,6 +46,7 @@ def up() -> None:
             deployments.apply(stack.prefect_api_url)
             stack.start_workers(shown.step)
             open_services(settings).registry.models()
+            stack.start_watcher(shown.step)
             stack.start_mlflow(shown.step)
             shown.step("waiting for MLflow")
             stack.wait_for_mlflow()
@@ -64,6 +68,29 @@ def wait_for_end(stack: Stack) -> None:
         time.sleep(1)
     log = stack.settings.data / "logs" / f"{ended}.log"
     raise ServiceUnavailable(f"{ended} ended by itself.", hint=f"Its log is {log}.")
+
+
+def watch(every: float | None) -> None:
+    """Announce what arrives until Ctrl-C.
+
+    Raises:
+        ChurnError: a setting is wrong; a service that is down is waited for.
+    """
+    from flows.watcher import Watcher
+
+    settings = Settings()
+    interrupts.install()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.getLogger("churn").setLevel(logging.INFO)
+    watcher = Watcher(
+        partial(open_services, settings),
+        [settings.data / "incoming", settings.specs],
+        queue=arrivals_queue(settings),
+        look_seconds=every,
+        settle_seconds=settings.settle_seconds,
+    )
+    say(f"Watching {settings.store_url or settings.data / 'incoming'}; Ctrl-C ends it.")
+    watcher.run()
 
 
 def approvals(port: int) -> None:

@@ -1,4 +1,4 @@
-"""The local stack as child processes: Prefect server, worker, MLflow, approvals; on loopback, by pid."""
+"""The local stack as child processes: Prefect server, worker, watcher, MLflow, approvals; on loopback, by pid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass
 class Stack:
-    """Four processes that live and die with this object.
+    """Five processes that live and die with this object.
 
     Used as a context manager: whatever was started is stopped when the block ends, however it ends.
 
@@ -94,6 +94,11 @@ class Stack:
         self._start("approvals", ["-m", "flows.cli", "approvals", "--port", str(self.approvals_port)])
         self._wait("approvals", f"{self.approvals_url}/health")
 
+    def start_watcher(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Start the watcher, and with it whatever waits in the inbox; MLflow's database has to be there."""
+        say("starting the watcher")
+        self._start("watcher", ["-m", "flows.cli", "watch"])
+
     def start_mlflow(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Start MLflow's pages; its database has to be there, or two processes would create it at once."""
         say("starting MLflow's pages")
@@ -136,6 +141,7 @@ class Stack:
             "MLFLOW_LOGGING_LEVEL": "WARNING",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 13 processes of its own that outlive it
             "PYTHONUNBUFFERED": "1",
+            **self.settings.mlflow_environment,
         }
 
     def _mlflow_options(self) -> list[str]:

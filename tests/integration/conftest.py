@@ -50,11 +50,12 @@ def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="session")
 def stack(stack_home: Home) -> Iterator[Stack]:
-    """The real Prefect server, worker and approvals service, deployed."""
+    """The real Prefect server, worker, approvals service and watcher, deployed."""
     with Stack(stack_home.settings) as running:
         running.start_prefect()
         deployments.apply(running.prefect_api_url)
         running.start_workers()
+        running.start_watcher()
         yield running
 
 

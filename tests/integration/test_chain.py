@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -17,13 +18,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running
 
 from churnlib.errors import DecisionRefused
-from churnlib.events import BATCH_ARRIVED, DRIFT_DETECTED, make_event
+from churnlib.events import BATCH_ARRIVED, DRIFT_DETECTED, Event, event_key, make_event
 from churnlib.governance.approvals import request
 from churnlib.governance.comparison import compare
 from churnlib.ports import CHAMPION, FORMER_CHAMPION
 from churnlib.records import Approval, ApprovalStatus
 from churnlib.simulation.history import write_labelled
-from churnlib.usecases.arrivals import announce
 from churnlib.usecases.drift import check_drift
 from churnlib.usecases.outcomes import take_outcomes
 from churnlib.usecases.promotion import settle
@@ -144,15 +144,19 @@ def test_drift_event_in_alias_moved_after_an_approval_out(history: Services, liv
     assert [version.version for version in live.registry.versions(MODEL)] == [2, 1]
 
 
-def test_a_delivered_file_is_scored_by_the_new_champion_and_checked(
+def test_a_file_that_is_written_slowly_is_announced_once_complete_and_scored_by_the_new_champion(
     history: Services, live: Services, stack: Stack, stack_home: Home
 ) -> None:
     week = stack_home.world.week(PLAYED + 1)
     inbox = stack_home.settings.data / "incoming" / MODEL
     inbox.mkdir(parents=True, exist_ok=True)
-    week.batch.write_parquet(inbox / "next.parquet")
-    assert [event.type for event in announce(live, MODEL)] == [BATCH_ARRIVED]
-    assert announce(live, MODEL) == []
+    week.batch.write_parquet(stack_home.settings.home / "next.parquet")
+    content = (stack_home.settings.home / "next.parquet").read_bytes()
+    steps = [content[: len(content) * part // 4] for part in range(1, 5)]
+    for step in steps:
+        (inbox / "next.parquet").write_bytes(step)
+        time.sleep(0.7)
+    event = until(lambda: _arrival(live, "next.parquet", content), "the watcher's announcement")
     watch = Watch(live, MODEL)
     batch = until(lambda: watch.scored(week.as_of), "the scores")
     champion = live.registry.by_alias(MODEL, CHAMPION)
@@ -161,6 +165,10 @@ def test_a_delivered_file_is_scored_by_the_new_champion_and_checked(
     assert batch.accepted == week.batch.height
     until(lambda: None if (inbox / "next.parquet").exists() else True, "the move of the file")
     assert until(lambda: watch.checked(batch), "the drift report").version == champion.version
+    with live.ledger.begin() as tx:
+        assert event.id not in {waiting.id for waiting in tx.unsent()}
+    assert [_arrival(live, "next.parquet", step) for step in steps[:-1]] == [None] * 3
+    assert len(runs(stack, name={"any_": [f"score {MODEL} next.parquet"]})) == 1
 
 
 def test_an_event_of_a_time_without_prefect_is_kept_then_sent_and_acted_on_once(
@@ -244,6 +252,12 @@ def test_a_running_stack_is_found_by_its_home_and_by_no_other(
     assert running(make_home(tmp_path / "other").settings) is None
 
 
+def _arrival(live: Services, name: str, content: bytes) -> Event | None:
+    key = event_key(BATCH_ARRIVED, model=MODEL, subject=f"{name}:{sha256(content).hexdigest()[:16]}")
+    with live.ledger.begin() as tx:
+        return tx.event(key)
+
+
 def make_bus_services(live: Services, url: str) -> Services:
     from dataclasses import replace
 
@@ -298,8 +312,13 @@ def _pending(live: Services) -> list[Approval]:
 def _run_deployment(stack: Stack, flow: str, name: str, parameters: dict[str, Any] | None = None) -> None:
     found = httpx.get(f"{stack.prefect_api_url}/deployments/name/{flow}/{name}", timeout=10).json()
     url = f"{stack.prefect_api_url}/deployments/{found['id']}/create_flow_run"
-    state = {"type": "SCHEDULED"}
-    httpx.post(url, json={"parameters": parameters or {}, "state": state}, timeout=10).raise_for_status()
+    wanted = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}}
+    # 503 is how Prefect says that its SQLite is busy; its own clients try again
+    until(lambda: _unless_busy(httpx.post(url, json=wanted, timeout=10)), "a run to be made").raise_for_status()
+
+
+def _unless_busy(answer: httpx.Response) -> httpx.Response | None:
+    return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
 
 def _pretend_running(stack: Stack) -> FlowRun:

@@ -17,10 +17,14 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.runtime import flow_run
 from prefect.states import Completed, Crashed
 
+from churnlib.errors import ServiceUnavailable
+from churnlib.usecases.alias_watch import AliasEdit, watch_aliases
 from churnlib.usecases.arrivals import announce
+from churnlib.usecases.promotion import conclude_forgotten
 from churnlib.usecases.services import Services, dispatch
 from flows.deployments import links
-from flows.running import open_services, retried
+from flows.running import open_services, retried, show_text, this_run
+from flows.wiring import catch_up
 
 LINK_PATIENCE = timedelta(minutes=10)
 """An event that was sent this long ago and that nobody works on is a link that never happened."""
@@ -76,19 +80,51 @@ def end_dead_runs(now: datetime) -> list[str]:
     return ended
 
 
+@retried
+def look_at_aliases(services: Services) -> list[AliasEdit]:
+    """Finish what a killed run or command left half-way, and compare the aliases with the record."""
+    for approval in conclude_forgotten(services, this_run()):
+        get_run_logger().warning("%s v%s: %s", approval.model, approval.challenger, approval.outcome)
+    return watch_aliases(services, this_run())
+
+
+@retried
+def move_waiting_rows(services: Services) -> list[str]:
+    """Move rows to S3 that had to be written to local folders while it could not be reached."""
+    return catch_up(services)
+
+
 @flow(name="churn-watchdog")
 def watchdog() -> State[Any]:
     """Find what fell through: files and events that were not announced, links that never ran, dead runs.
 
-    It never touches a run that is suspended and waits for a person.
+    Rows that could not be written to S3 are moved there. An alias that somebody moved by hand, past the record,
+    is reported once, with what to do about it. It never touches a run that is suspended and waits for a person.
     """
     services = open_services()
     said = send_waiting(services)
     dead = end_dead_runs(services.clock())
     started = start_lost_links(services)
-    for line in [*(f"ended {name}" for name in dead), *(f"started {name}" for name in started)]:
+    caught_up = move_waiting_rows(services)
+    for line in [*(f"ended {name}" for name in dead), *(f"started {name}" for name in started), *caught_up]:
         get_run_logger().warning(line)
-    return Completed(message=f"{said}; {len(started)} lost links started; {len(dead)} dead runs ended")
+    aliases = _tell_of_aliases(services)
+    return Completed(message=f"{said}; {len(started)} lost links started; {len(dead)} dead runs ended; {aliases}")
+
+
+def _tell_of_aliases(services: Services) -> str:
+    """Say what was moved by hand: new edits in the log and as an artifact, all of them in the count."""
+    try:
+        edits = look_at_aliases(services)
+    except ServiceUnavailable as error:  # the rest of the watchdog's work needs no registry
+        get_run_logger().warning("aliases were not looked at: %s", error)
+        return "aliases not looked at"
+    new = [edit for edit in edits if edit.is_new]
+    for edit in new:
+        get_run_logger().warning("%s %s", edit.text, edit.hint)
+    if new:
+        show_text("aliases by hand", "\n".join(f"- **{edit.text}** {edit.hint}" for edit in new))
+    return f"aliases moved by hand: {len(edits)}"
 
 
 def _last_sign(client: SyncPrefectClient, run: FlowRun) -> datetime:

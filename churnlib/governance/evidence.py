@@ -73,6 +73,7 @@ class Evidence(Record):
         difference: AUC of the challenger less that of the champion; None without a champion.
         confidence: of every interval.
         call_list: None without a champion.
+        rows_are: what the rows are, for people, where they are neither later nor held-out customers.
     """
 
     model: str
@@ -90,11 +91,14 @@ class Evidence(Record):
     confidence: float
     slices: tuple[Slice, ...]
     call_list: CallList | None
+    rows_are: str | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256, hex, of the evidence's JSON with sorted keys: a decision names what it was taken on."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        without = {"rows_are"} if self.rows_are is None else set()  # as evidence of before has it
+        content = self.model_dump(mode="json", exclude=without)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -130,6 +134,8 @@ def markdown(evidence: Evidence) -> str:
 
 
 def _rows_are(evidence: Evidence) -> str:
+    if evidence.rows_are is not None:
+        return evidence.rows_are
     return "held-out customers" if evidence.cutoff is None else "later customers"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from churnlib.errors import ChurnError, DecisionRefused
-from churnlib.events import APPROVAL_EXPIRED, CHAMPION_CHANGED, make_event
+from churnlib.events import APPROVAL_EXPIRED, make_event
 from churnlib.governance.approvals import check_still_valid, may_settle, validate_answer
-from churnlib.ports import CHALLENGER, CHAMPION, FORMER_CHAMPION, LedgerTransaction
+from churnlib.governance.succession import recorded_champion
+from churnlib.ports import CHAMPION, LedgerTransaction
 from churnlib.records import Approval, ApprovalStatus, Transition
+from churnlib.usecases.lifecycle import LEASE_SECONDS, move, moving, withdraw
 from churnlib.usecases.services import Run, Services, dispatch
-
-LEASE_SECONDS = 120.0
 
 
 def find_approval(services: Services, approval_id: str) -> Approval:
@@ -75,13 +76,31 @@ def conclude(services: Services, run: Run, approval_id: str, *, key: str | None 
             f"Approval {approval.approval_id[:8]} was not answered yet.",
             hint="Answer it first: churn approve.",
         )
-    outcome = approval.outcome or _act(services, run, approval)
+    outcome = _act(services, run, approval)
     with services.ledger.begin() as tx:
         tx.annotate_approval(approval.approval_id, outcome=outcome)
         if key is not None:
             tx.finish(key, result=outcome, now=services.clock())
     dispatch(services)
     return find_approval(services, approval.approval_id)
+
+
+def conclude_forgotten(services: Services, run: Run) -> list[Approval]:
+    """Act on answers that nobody is left to act on: no run waits for them, and the command was killed."""
+    before = services.clock() - timedelta(seconds=LEASE_SECONDS)
+    with services.ledger.begin() as tx:
+        forgotten = [each for each in tx.approvals() if _is_forgotten(each, before)]
+    concluded = []
+    for approval in forgotten:
+        with suppress(ChurnError):  # it stays as it is, and is tried again
+            concluded.append(conclude(services, run, approval.approval_id))
+    return concluded
+
+
+def _is_forgotten(approval: Approval, before: datetime) -> bool:
+    is_answered = approval.status in {ApprovalStatus.APPROVED, ApprovalStatus.REJECTED, ApprovalStatus.EXPIRED}
+    has_nobody = approval.flow_run_id is None and approval.outcome is None
+    return is_answered and has_nobody and approval.decided_at is not None and approval.decided_at <= before
 
 
 def expire_due(services: Services) -> list[Approval]:
@@ -112,31 +131,35 @@ def _expire(tx: LedgerTransaction, approval: Approval, now: datetime) -> bool:
 
 
 def _act(services: Services, run: Run, approval: Approval) -> str:
-    if approval.status is not ApprovalStatus.APPROVED:
-        _drop_challenger(services, approval)
-        return f"not promoted: {approval.status.value}"
-    work = f"alias:{approval.model}"
-    with services.ledger.begin() as tx:
-        claim = tx.claim(work, owner=run.run_id, now=services.clock(), lease_seconds=LEASE_SECONDS)
-    if claim.state != "mine":
-        raise ChurnError(
-            f"The champion of {approval.model} is being moved by {claim.owner}.",
-            hint="Try again in a minute.",
-        )
-    try:
+    with moving(services, run, approval.model):
         # another run may have ended since the approval was read
-        return find_approval(services, approval.approval_id).outcome or _promote(services, approval)
-    finally:
-        with services.ledger.begin() as tx:
-            tx.release(work, owner=run.run_id)
+        done = find_approval(services, approval.approval_id).outcome
+        if done is not None:
+            return done
+        if approval.status is ApprovalStatus.APPROVED:
+            return _promote(services, approval)
+        withdraw(
+            services,
+            model=approval.model,
+            version=approval.challenger,
+            who=approval.decided_by or "churn",
+            why=approval.reason or approval.status.value,
+            approval_id=approval.approval_id,
+        )
+        return f"not promoted: {approval.status.value}"
 
 
 def _promote(services: Services, approval: Approval) -> str:
     """Move the alias, from the champion that the evidence was measured against and from no other."""
     registry, model, new = services.registry, approval.model, approval.challenger
+    outcome = f"promoted v{new}"
+    with services.ledger.begin() as tx:
+        moves = tx.transitions(model)
+    if any(entry.approval_id == approval.approval_id for entry in moves):
+        return outcome  # an earlier try recorded it; holding the aliases has finished it, or a later move undid it
     champion = registry.by_alias(model, CHAMPION)
     current = champion.version if champion else None
-    if current != new:  # equal: killed after the alias moved; only the record is missing
+    if current != new:  # equal: somebody moved it there by hand; only the record is missing
         version = registry.version(model, new)
         stale = check_still_valid(
             approval, champion_now=current, challenger_run_id_now=version.run_id if version else None
@@ -144,49 +167,20 @@ def _promote(services: Services, approval: Approval) -> str:
         if stale is not None:
             return f"not promoted: {stale}"
         services.release(model, new)  # a release that does not verify is not promoted
-        if current is not None:
-            registry.set_alias(model, FORMER_CHAMPION, current)
-        registry.set_alias(model, CHAMPION, new)
-    _drop_challenger(services, approval)
-    _record(services, approval)
-    return _promoted(approval)
-
-
-def _record(services: Services, approval: Approval) -> None:
-    event = make_event(
-        CHAMPION_CHANGED,
-        model=approval.model,
-        subject=approval.approval_id,
-        occurred_at=services.clock(),
-        version=approval.challenger,
-        from_version=approval.champion,
-        kind="promotion",
+    elif recorded_champion(moves) == new:
+        return f"not promoted: v{new} is champion already"
+    move(
+        services,
+        Transition(
+            model=model,
+            kind="promotion",
+            from_version=approval.champion,
+            to_version=new,
+            who=approval.decided_by or "",
+            why=approval.reason or approval.summary,
+            approval_id=approval.approval_id,
+            at=services.clock(),
+        ),
+        closing=lambda tx: tx.annotate_approval(approval.approval_id, outcome=outcome),
     )
-    with services.ledger.begin() as tx:
-        done = any(entry.approval_id == approval.approval_id for entry in tx.transitions(approval.model))
-        if not done:
-            tx.append_transition(
-                Transition(
-                    model=approval.model,
-                    kind="promotion",
-                    from_version=approval.champion,
-                    to_version=approval.challenger,
-                    who=approval.decided_by or "",
-                    why=approval.reason or approval.summary,
-                    approval_id=approval.approval_id,
-                    at=services.clock(),
-                )
-            )
-        tx.publish(event)
-        # with the transition, so that a repetition after a rollback does not promote again
-        tx.annotate_approval(approval.approval_id, outcome=_promoted(approval))
-
-
-def _promoted(approval: Approval) -> str:
-    return f"promoted v{approval.challenger}"
-
-
-def _drop_challenger(services: Services, approval: Approval) -> None:
-    challenger = services.registry.by_alias(approval.model, CHALLENGER)
-    if challenger is not None and challenger.version == approval.challenger:
-        services.registry.delete_alias(approval.model, CHALLENGER)
+    return outcome

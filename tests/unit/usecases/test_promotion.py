@@ -14,7 +14,17 @@ import pytest
 from churnlib.errors import ChurnError, DecisionRefused, ReleaseCorrupt
 from churnlib.ports import CHALLENGER, CHAMPION, FORMER_CHAMPION, Ledger, LedgerTransaction
 from churnlib.records import Approval, ApprovalStatus
-from churnlib.usecases.promotion import LEASE_SECONDS, attach, conclude, expire_due, find_approval, settle
+from churnlib.usecases.alias_watch import settle_aliases
+from churnlib.usecases.by_hand import rollback
+from churnlib.usecases.lifecycle import LEASE_SECONDS
+from churnlib.usecases.promotion import (
+    attach,
+    conclude,
+    conclude_forgotten,
+    expire_due,
+    find_approval,
+    settle,
+)
 from tests.killing import Process, kill_everywhere
 from tests.loops import MODEL, Loop, MakeLoop, run
 
@@ -211,10 +221,11 @@ def test_killed_after_the_record_and_rolled_back_it_is_not_promoted_again(make: 
         loop = loops[-1]
         if not loop.transitions():
             return
-        loop.registry.set_alias(MODEL, CHAMPION, 1)  # a person takes it back before the run is repeated
         loop.clock.move(seconds=LEASE_SECONDS + 1)
-        assert concluded(loop, run_id="run-2") == "promoted v2"
-        assert (loop.champion(), len(loop.transitions())) == (1, 1)
+        rollback(loop.services, run("run-2"), model=MODEL, reason="no")  # a person, before the run is repeated
+        assert concluded(loop, run_id="run-3") == "promoted v2"
+        assert aliases(loop) == {CHAMPION: 1}
+        assert [entry.kind for entry in loop.transitions()] == ["promotion", "rollback"]
 
     kill_everywhere(work, again)
 
@@ -222,7 +233,7 @@ def test_killed_after_the_record_and_rolled_back_it_is_not_promoted_again(make: 
 def test_two_runs_of_one_answer_record_one_move(
     loop: Loop, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slow one overslept its lease between the alias and the record."""
+    """The slow one overslept its lease between the record and the last alias."""
     ask(loop, release)
     answer(loop, approve=True)
     delete_alias = loop.registry.delete_alias
@@ -266,6 +277,64 @@ def test_an_answer_that_another_run_acted_on_meanwhile_is_left(loop: Loop, relea
     slow = replace(loop.services, ledger=Interrupted(loop.services.ledger, other_run))
     assert conclude(slow, run(), "a1").outcome == "promoted v2"
     assert (loop.champion(), len(loop.transitions())) == (1, 1)
+
+
+def test_a_version_that_was_made_champion_meanwhile_is_not_promoted_a_second_time(
+    loop: Loop, release: Path
+) -> None:
+    ask(loop, release)
+    loop.registry.set_alias(MODEL, CHAMPION, 2)
+    settle_aliases(loop.services, run(who="bob"), model=MODEL, adopt=True, reason="night shift")
+    answer(loop, approve=True)
+    assert concluded(loop) == "not promoted: v2 is champion already"
+    assert [entry.kind for entry in loop.transitions()] == ["adoption"]
+
+
+def test_the_outcome_stands_only_once_the_alias_does(
+    loop: Loop, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the outcome scores with the new champion."""
+    ask(loop, release)
+    answer(loop, approve=True)
+    set_alias, seen = loop.registry.set_alias, []
+
+    def looked_at(model: str, alias: str, version: int) -> None:
+        seen.append(find_approval(loop.services, "a1").outcome)
+        set_alias(model, alias, version)
+
+    monkeypatch.setattr(loop.registry, "set_alias", looked_at)
+    concluded(loop)
+    assert seen
+    assert set(seen) == {None}
+
+
+@pytest.mark.parametrize(
+    ("approve", "outcome", "champion"), [(True, "promoted v2", 2), (False, "not promoted: rejected", 1)]
+)
+def test_an_answer_whose_command_was_killed_is_acted_on_by_the_watchdog(
+    loop: Loop, release: Path, approve: bool, outcome: str, champion: int
+) -> None:
+    ask(loop, release)
+    answer(loop, approve=approve)
+    assert conclude_forgotten(loop.services, run("watchdog")) == [], "the command may still be at it"
+    loop.clock.move(seconds=LEASE_SECONDS)
+    [done] = conclude_forgotten(loop.services, run("watchdog"))
+    assert (done.outcome, loop.champion()) == (outcome, champion)
+    assert loop.registry.by_alias(MODEL, CHALLENGER) is None
+    assert conclude_forgotten(loop.services, run("watchdog")) == []
+
+
+def test_the_watchdog_leaves_answers_that_a_run_waits_for_and_those_that_fail(loop: Loop, release: Path) -> None:
+    ask(loop, release)
+    attach(loop.services, "a1", flow_run_id="flow-7")
+    answer(loop, approve=True)
+    loop.clock.move(hours=1)
+    ask(loop, release, "b2")
+    answer(loop, approve=True, approval_id="b2")
+    (loop.registry.fetch(MODEL, 3) / "features.json").write_text("{}")
+    loop.clock.move(hours=1)
+    assert conclude_forgotten(loop.services, run("watchdog")) == []
+    assert loop.champion() == 1
 
 
 def test_a_request_is_found_by_the_start_of_its_id(loop: Loop, release: Path) -> None:

@@ -12,28 +12,64 @@ from pydantic import BaseModel, ConfigDict
 from churnlib.spec import AS_OF, ID
 
 
-class Lineage(BaseModel):
-    """What a release was trained on, by which code, when.
+class DeliveredFile(BaseModel):
+    """A file that came with a delivered model.
 
     Attributes:
-        source: the training rows' file or history, in words.
-        rows: labelled rows, all parts of the split.
-        digest: SHA-256 of the rows' content, hex.
-        code_version: of churnlib.
-        created_at: UTC.
-        libraries: version by name, of what could change a score.
+        source: where it was taken from, a path or an `s3://` address.
+        digest: SHA-256 of its content, hex.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
-    rows: int
     digest: str
-    first_as_of: date
-    last_as_of: date
+
+
+class Handover(BaseModel):
+    """How a model that was trained elsewhere came here.
+
+    Attributes:
+        by: who registered it.
+        files: by what they are: model, sample, and features, labels and scores where they came.
+        xgboost: version that wrote the model.
+        trees: which of its trees score, in words.
+        reproduced: published scores of the sample that it reproduces; None where none came.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: str
+    files: Mapping[str, DeliveredFile]
+    xgboost: str
+    trees: str
+    reproduced: int | None = None
+
+
+class Lineage(BaseModel):
+    """What a release was trained on, by which code, when.
+
+    Attributes:
+        source: the training rows' file or history, in words.
+        rows: labelled rows, all parts of the split; None of a delivered model, and so are the dates.
+        digest: SHA-256 of the rows' content, hex; of a delivered model that of its file.
+        code_version: of churnlib.
+        created_at: of the release, UTC.
+        libraries: version by name, of what could change a score.
+        handover: how it came here, of a delivered model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    rows: int | None
+    digest: str
+    first_as_of: date | None
+    last_as_of: date | None
     code_version: str
     created_at: datetime
     libraries: Mapping[str, str] = {}
+    handover: Handover | None = None
 
 
 def rows_digest(labelled: pl.DataFrame) -> str:

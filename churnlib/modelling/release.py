@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from churnlib.errors import ChurnError, ReleaseCorrupt
 from churnlib.features.state import FittedState
 from churnlib.modelling.calibration import Calibration
+from churnlib.modelling.evaluation import Evaluation
 from churnlib.modelling.lineage import Lineage, rows_digest
 from churnlib.modelling.manifest import FETCH_AGAIN, MANIFEST, Manifest, checksum, read_manifest, verified_files
 from churnlib.modelling.metrics import Metrics
@@ -25,7 +26,16 @@ from churnlib.spec import Spec
 if TYPE_CHECKING:
     import xgboost
 
-__all__ = ["Evaluation", "Lineage", "Manifest", "Release", "load_release", "rows_digest", "write_release"]
+__all__ = [
+    "Content",
+    "Evaluation",
+    "Lineage",
+    "Manifest",
+    "Release",
+    "load_release",
+    "rows_digest",
+    "write_release",
+]
 
 BOOSTER, SPEC, FEATURES, CALIBRATION = "booster.ubj", "spec.json", "features.json", "calibration.json"
 METRICS, PROBE, LINEAGE = "metrics.json", "probe.parquet", "lineage.json"
@@ -36,23 +46,22 @@ OWN_FILES = frozenset({BOOSTER, SPEC, FEATURES, CALIBRATION, METRICS, PROBE, LIN
 T = TypeVar("T")
 
 
-class Evaluation(BaseModel):
-    """The one measurement on the test part, and how that part was chosen.
+@dataclass(frozen=True)
+class Content:
+    """A model that is to become a release, trained here or delivered.
 
     Attributes:
-        auc_interval: bootstrap interval of the test AUC.
-        rounds: trees in the booster.
+        candidates: accepted rows of which the probe is chosen.
+        cutoff: last `as_of` that was learned from; None where it is not known.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    test: Metrics
-    auc_interval: tuple[float, float]
-    rounds: int
-    split_kind: Literal["time", "hash"]
-    split_text: str
-    train_rows: int
-    validation_rows: int
+    spec: Spec
+    booster: xgboost.Booster
+    state: FittedState
+    calibration: Calibration
+    evaluation: Evaluation
+    candidates: pl.DataFrame
+    cutoff: date | None
 
 
 @dataclass(frozen=True)
@@ -74,13 +83,13 @@ class Release:
     manifest: Manifest
 
     @property
-    def metrics(self) -> Metrics:
-        """Measured once, on the test part."""
+    def metrics(self) -> Metrics | None:
+        """Measured once, on the test part; None where nothing was measured."""
         return self.evaluation.test
 
     @property
-    def auc_interval(self) -> tuple[float, float]:
-        """Bootstrap interval of the test AUC."""
+    def auc_interval(self) -> tuple[float, float] | None:
+        """Bootstrap interval of the test AUC, where there is one."""
         return self.evaluation.auc_interval
 
     @property
@@ -89,7 +98,9 @@ class Release:
         return self.manifest.cutoff
 
 
-def write_release(folder: Path, trained: Trained, *, lineage: Lineage, parts: Mapping[str, bytes]) -> Path:
+def write_release(
+    folder: Path, trained: Trained | Content, *, lineage: Lineage, parts: Mapping[str, bytes]
+) -> Path:
     """Write a release into a folder that is empty or not there yet; returns the folder.
 
     The manifest comes last, so that a folder that was left half-way is no release. The same model
@@ -110,16 +121,17 @@ def write_release(folder: Path, trained: Trained, *, lineage: Lineage, parts: Ma
         if name in OWN_FILES or name == MANIFEST or Path(name).name != name:
             raise ChurnError(f"A release cannot have a part {name!r}.", hint="Use another plain file name.")
     folder.mkdir(parents=True, exist_ok=True)
-    files = {**_own_files(trained, lineage), **parts}
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    content = trained if isinstance(trained, Content) else _content(trained)
+    files = {**_own_files(content, lineage), **parts}
+    for name, written in files.items():
+        (folder / name).write_bytes(written)
     manifest = Manifest(
-        model=trained.spec.name,
-        cutoff=trained.split.cutoff,
+        model=content.spec.name,
+        cutoff=content.cutoff,
         created_at=lineage.created_at,
         code_version=lineage.code_version,
         libraries=lineage.libraries,
-        files={name: checksum(content) for name, content in sorted(files.items())},
+        files={name: checksum(written) for name, written in sorted(files.items())},
     )
     (folder / MANIFEST).write_bytes(_json(manifest))
     return folder
@@ -152,7 +164,7 @@ def load_release(folder: Path) -> Release:
     return release
 
 
-def _own_files(trained: Trained, lineage: Lineage) -> dict[str, bytes]:
+def _content(trained: Trained) -> Content:
     parts = trained.split
     evaluation = Evaluation(
         test=trained.test,
@@ -163,15 +175,26 @@ def _own_files(trained: Trained, lineage: Lineage) -> dict[str, bytes]:
         train_rows=parts.train.height,
         validation_rows=parts.validation.height,
     )
+    return Content(
+        spec=trained.spec,
+        booster=trained.booster,
+        state=trained.state,
+        calibration=trained.calibration,
+        evaluation=evaluation,
+        candidates=pl.concat([parts.fitted, parts.test]),
+        cutoff=parts.cutoff,
+    )
+
+
+def _own_files(content: Content, lineage: Lineage) -> dict[str, bytes]:
     probe = io.BytesIO()
-    candidates = pl.concat([parts.fitted, parts.test])
-    make_probe(trained, candidates, trained.spec.training.probe_rows).write_parquet(probe)
+    make_probe(content, content.candidates, content.spec.training.probe_rows).write_parquet(probe)
     return {
-        BOOSTER: bytes(trained.booster.save_raw("ubj")),
-        SPEC: _json(trained.spec),
-        FEATURES: _json(trained.state),
-        CALIBRATION: _json(trained.calibration),
-        METRICS: _json(evaluation),
+        BOOSTER: bytes(content.booster.save_raw("ubj")),
+        SPEC: _json(content.spec),
+        FEATURES: _json(content.state),
+        CALIBRATION: _json(content.calibration),
+        METRICS: _json(content.evaluation),
         PROBE: probe.getvalue(),
         LINEAGE: _json(lineage),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from churnlib.errors import ChurnError, ReleaseCorrupt
 from churnlib.modelling.probe import MARGIN, PROBABILITY
@@ -47,8 +48,18 @@ def test_a_loaded_release_is_what_was_written(folder: Path) -> None:
 
 def test_a_loaded_release_scores_bit_for_bit_as_the_model_did(folder: Path) -> None:
     rows = accepted(200, seed=7)
-    assert score(load_release(folder), rows).frame.equals(score(trained(), rows).frame)
-    assert serve(load_release(folder), rows, FIRST_AS_OF)["margin"].equals(score(trained(), rows).frame["margin"])
+    loaded = load_release(folder)
+    assert score(loaded, rows, reasons=False).frame.equals(score(trained(), rows, reasons=False).frame)
+    assert serve(loaded, rows, FIRST_AS_OF)["margin"].equals(score(trained(), rows).frame["margin"])
+
+
+def test_a_loaded_release_has_the_reasons_that_the_model_had(folder: Path) -> None:
+    rows = accepted(200, seed=7)
+    both = [
+        score(model, rows).frame.select(pl.col("^reason_.*_log_odds$"))
+        for model in (load_release(folder), trained())
+    ]
+    assert_frame_equal(*both, abs_tol=1e-5)  # which engine explains, depends on what the process did before
 
 
 def test_the_same_model_gives_the_same_bytes_but_for_the_files_that_say_when(folder: Path, tmp_path: Path) -> None:

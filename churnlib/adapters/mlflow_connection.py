@@ -38,15 +38,22 @@ HTTP_RETRIES, HTTP_TIMEOUT_SECONDS = 2, 30
 """MLflow's own are 7 and 120: a flow would hang for minutes before it says that nobody answers."""
 
 
-def connect(uri: str) -> MlflowClient:
+def connect(uri: str, s3_endpoint_url: str | None = None) -> MlflowClient:
     """Open a client: 4 s for the import of MLflow, 3 s more where its database is made first.
+
+    Args:
+        uri: of a database or a server.
+        s3_endpoint_url: of the S3 that has the artifacts, where it is not AWS's own; counts for the whole process.
 
     Raises:
         ServiceUnavailable: the database cannot be opened; a server is first asked by the first call.
     """
+    import mlflow.environment_variables as variables
     from mlflow import MlflowClient
 
     _quieten()
+    if s3_endpoint_url is not None:
+        variables.MLFLOW_S3_ENDPOINT_URL.set(s3_endpoint_url)  # the one way to tell MLflow
     with translated(uri):
         if _is_server(uri):
             return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -71,6 +78,14 @@ def translated(uri: str) -> Iterator[None]:
         if failed or error.error_code in UNUSABLE:
             raise _unavailable(uri, error) from error
         raise
+    except Exception as error:
+        if not type(error).__module__.startswith(("botocore.", "boto3.")):
+            raise
+        from churnlib.adapters.s3_client import in_words
+
+        # boto3's transfer repeats in its text what it was raised for
+        cause = error.__context__ if type(error).__name__ == "S3UploadFailedError" else None
+        raise in_words(cause or error, "The artifacts of MLflow on S3 cannot be used") from error
 
 
 def or_none(call: Callable[[], T]) -> T | None:

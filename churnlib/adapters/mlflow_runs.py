@@ -99,6 +99,13 @@ def log_new_points(
     _log_points(client, run_id, model_id, new, step=step)
 
 
+def description(registration: Registration) -> str:
+    """What a version is, for people."""
+    if registration.training_rows is None:
+        return f"Trained elsewhere, delivered as {registration.source}."
+    return f"Trained on {registration.training_rows:,} rows: {registration.source}."
+
+
 @contextlib.contextmanager
 def _running(client: MlflowClient, experiment: str, registration: Registration) -> Iterator[str]:
     tags = {**registration.tags, KEY: registration.key, KEY_DIGEST: _digest(registration.key)}
@@ -137,7 +144,7 @@ def _log_dataset(client: MlflowClient, run_id: str, registration: Registration) 
         digest=registration.source_digest[:36],  # the column's width in MLflow's database
         source_type="local",
         source=json.dumps({"uri": registration.source}),
-        profile=json.dumps({"num_rows": registration.training_rows}),
+        profile=json.dumps({} if registration.training_rows is None else {"num_rows": registration.training_rows}),
     )
     client.log_inputs(run_id, [DatasetInput(dataset)])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churnlib.features.matrix import Matrix
+from churnlib.modelling.device import CPU, gpu_errors, move_to_cpu
 from churnlib.spec import Training
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def grow(
     *,
     rounds: int,
     threads: int = 0,
+    device: str = CPU,
     validation: tuple[Matrix, np.ndarray] | None = None,
     on_round: Rounds | None = None,
 ) -> xgboost.Booster:
@@ -38,12 +40,16 @@ def grow(
         settings: of the spec.
         rounds: most rounds; exactly as many without validation.
         threads: 0 takes as many as pay; the result does not depend on it.
+        device: `cpu` or `cuda`; other devices grow other trees.
         validation: rows and outcomes for early stopping.
         on_round: called after each round with the rounds done.
 
     Returns:
         A booster that holds just the trees it uses: those after the best round are cut off, because
-        not every way to predict would leave them out.
+        not every way to predict would leave them out. It scores on the CPU.
+
+    Raises:
+        ChurnError: a GPU fails, or is not there.
     """
     import xgboost
 
@@ -54,14 +60,16 @@ def grow(
     if validation is not None:
         watched = [(_quantised(*validation, settings, threads, train), "validation")]
         stopping = [xgboost.callback.EarlyStopping(rounds=settings.early_stopping_rounds)]
-    grown = xgboost.train(
-        _parameters(settings, threads),
-        train,
-        num_boost_round=rounds,
-        evals=watched,
-        callbacks=[*stopping, *_announcing(on_round)],
-        verbose_eval=False,
-    )
+    with gpu_errors(device):
+        grown = xgboost.train(
+            _parameters(settings, threads, device),
+            train,
+            num_boost_round=rounds,
+            evals=watched,
+            callbacks=[*stopping, *_announcing(on_round)],
+            verbose_eval=False,
+        )
+    move_to_cpu(grown, device)
     used = grown.best_iteration + 1 if validation is not None else rounds
     booster = grown[:used]
     booster.set_attr(best_iteration=None, best_score=None)
@@ -84,7 +92,7 @@ def _quantised(
     )
 
 
-def _parameters(settings: Training, threads: int) -> dict[str, str | int | float]:
+def _parameters(settings: Training, threads: int, device: str) -> dict[str, str | int | float]:
     return {
         "objective": "binary:logistic",
         "eval_metric": "logloss",
@@ -98,6 +106,7 @@ def _parameters(settings: Training, threads: int) -> dict[str, str | int | float
         "max_bin": settings.max_bin,
         "seed": settings.seed,
         "nthread": threads,
+        "device": device,
     }
 
 

@@ -13,6 +13,7 @@ from churnlib.features.matrix import build_matrix
 from churnlib.features.state import FittedState, fit_state
 from churnlib.modelling.boosting import Rounds, grow
 from churnlib.modelling.calibration import Calibration, fit_calibration
+from churnlib.modelling.device import ON_CPU, Device, choose_device
 from churnlib.modelling.engine import margins
 from churnlib.modelling.intervals import bootstrap_interval
 from churnlib.modelling.metrics import Metrics, evaluate
@@ -38,6 +39,7 @@ class Trained:
         test_auc_interval: bootstrap interval with the spec's confidence.
         rounds: trees in the booster.
         test_scores: `customer_id`, `as_of`, `churned`, `probability` of the test rows.
+        device: what grew the trees.
     """
 
     spec: Spec
@@ -49,6 +51,7 @@ class Trained:
     test_auc_interval: tuple[float, float]
     rounds: int
     test_scores: pl.DataFrame
+    device: Device = ON_CPU
 
 
 def train(labelled: pl.DataFrame, spec: Spec, *, progress: Progress | None = None, threads: int = 0) -> Trained:
@@ -66,17 +69,24 @@ def train(labelled: pl.DataFrame, spec: Spec, *, progress: Progress | None = Non
         threads: 0 takes all cores; the model is the same.
 
     Raises:
-        ChurnError: too few rows or churners, or an expression fails.
+        ChurnError: too few rows or churners, an expression fails, or the spec's GPU is not there.
     """
+    device = choose_device(spec.training)
     rows = labelled.sort(AS_OF, ID)
     parts = split(rows, spec)
     first, second = _two_fits(progress, spec.training.max_rounds)
-    calibration, rounds = _settle(parts, spec, threads, first)
+    calibration, rounds = _settle(parts, spec, threads, device, first)
     fitted = parts.fitted
     state = fit_state(fitted, spec)
     matrix = build_matrix(fitted, spec, state)
     booster = grow(
-        matrix, _outcomes(fitted), spec.training, rounds=rounds, threads=threads, on_round=second(rounds)
+        matrix,
+        _outcomes(fitted),
+        spec.training,
+        rounds=rounds,
+        threads=threads,
+        device=device.name,
+        on_round=second(rounds),
     )
     scores = _score(parts.test, spec, state, booster, calibration)
     churned, probability = _outcomes(scores), scores.get_column("probability").to_numpy()
@@ -88,10 +98,13 @@ def train(labelled: pl.DataFrame, spec: Spec, *, progress: Progress | None = Non
         confidence=spec.promotion.confidence,
     )
     test = evaluate(churned, probability)
-    return Trained(spec, booster, state, calibration, parts, test, (interval.low, interval.high), rounds, scores)
+    low, high = interval.low, interval.high
+    return Trained(spec, booster, state, calibration, parts, test, (low, high), rounds, scores, device)
 
 
-def _settle(parts: Split, spec: Spec, threads: int, on_round: Rounds | None) -> tuple[Calibration, int]:
+def _settle(
+    parts: Split, spec: Spec, threads: int, device: Device, on_round: Rounds | None
+) -> tuple[Calibration, int]:
     """Find the calibration and the number of rounds with trees grown on the train part alone."""
     state = fit_state(parts.train, spec)
     matrix = build_matrix(parts.train, spec, state)
@@ -102,6 +115,7 @@ def _settle(parts: Split, spec: Spec, threads: int, on_round: Rounds | None) -> 
         spec.training,
         rounds=spec.training.max_rounds,
         threads=threads,
+        device=device.name,
         validation=(watched, _outcomes(parts.validation)),
         on_round=on_round,
     )

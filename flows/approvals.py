@@ -59,15 +59,17 @@ def wake_decided(services: Services) -> list[Approval]:
     The record is the authority: what the run is told only wakes it, and it reads the record again.
     """
     with services.ledger.begin() as tx:
-        waiting = [
-            approval
-            for approval in tx.approvals()
-            if approval.status is not ApprovalStatus.PENDING
-            and approval.flow_run_id is not None
-            and approval.woken_at is None
-            and approval.outcome is None
-        ]
-    return [approval for approval in waiting if _wake(services, approval, services.clock())]
+        asked = [each for each in tx.approvals() if each.flow_run_id is not None and each.woken_at is None]
+    runs: dict[str, list[Approval]] = {}
+    for each in asked:
+        runs.setdefault(str(each.flow_run_id), []).append(each)
+    told: list[Approval] = []
+    for same in runs.values():
+        is_decided = all(each.status is not ApprovalStatus.PENDING for each in same)  # a bundle waits as one
+        due = [each for each in same if each.outcome is None]
+        if is_decided and due and _wake(services, due, services.clock()):
+            told += due
+    return told
 
 
 def _loop(services: Services, stopping: threading.Event) -> None:
@@ -81,12 +83,13 @@ def _loop(services: Services, stopping: threading.Event) -> None:
             LOG.exception("trying again in %s seconds", PERIOD_SECONDS)
 
 
-def _wake(services: Services, approval: Approval, now: datetime) -> bool:
-    """Resume one run; False where it has to be tried again."""
-    if not _resume(approval):
+def _wake(services: Services, approvals: list[Approval], now: datetime) -> bool:
+    """Resume the one run that waits for them; False where it has to be tried again."""
+    if not _resume(approvals[0]):
         return False
     with services.ledger.begin() as tx:
-        tx.annotate_approval(approval.approval_id, woken_at=now)
+        for each in approvals:
+            tx.annotate_approval(each.approval_id, woken_at=now)
     return True
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_services, interrupts
+from flows import cli_customers, cli_lifecycle, cli_services, interrupts, log_model_command, setup_command
 from flows.cli_examples import examples
 from flows.refusals import INTERRUPTED, refuse
 
@@ -39,6 +39,8 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Name = Annotated[str, typer.Argument(help="Name of the model: models/NAME.toml.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Even where nothing changed since the last training.")]
+Variants = Annotated[bool, typer.Option("--variants", help="The models of all its slices too.")]
 Who = Annotated[
     str | None,
     typer.Option("--as", help="Your name, for the record. Default: CHURN_USER.", show_default=False),
@@ -72,6 +74,8 @@ def init(
 def train(
     name: Name,
     data: Annotated[Path, typer.Option("--data", help="Labelled file: CSV, Parquet or JSON.", show_default=False)],
+    variants: Variants = False,
+    force: Force = False,
     who: Who = None,
     as_json: Json = False,
 ) -> None:
@@ -79,11 +83,16 @@ def train(
 
     The first version becomes champion. A later one is compared with the
     champion on rows that it did not learn from, and waits for churn approve if
-    it is better by more than noise.
+    it is better by more than noise. With --variants every slice that has
+    enough rows gets a model too, and churn approve answers for all at once.
     """
-    from flows import commands
+    from flows import commands, fleet_commands
 
-    commands.train(name, data, who, as_json=as_json)
+    train_them = fleet_commands.train if variants else commands.train
+    train_them(name, data, who, force=force, as_json=as_json)
+
+
+app.command("log-model", rich_help_panel=DATA, epilog=examples("log-model"))(log_model_command.log_model)
 
 
 @app.command(rich_help_panel=DATA, epilog=examples("score"))
@@ -124,6 +133,9 @@ def outcomes(
     commands.outcomes(name, file, as_json=as_json)
 
 
+app.command(rich_help_panel=DATA, epilog=examples("campaign"))(cli_customers.campaign)
+
+
 @app.command(rich_help_panel=WATCH, epilog=examples("drift"))
 def drift(
     name: Name,
@@ -143,10 +155,15 @@ def drift(
     commands.drift(name, batch, as_json=as_json)
 
 
+app.command(rich_help_panel=WATCH, epilog=examples("explain"))(cli_customers.explain)
+
+
 @app.command(rich_help_panel=DECIDE, epilog=examples("retrain"))
 def retrain(
     name: Name,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "by hand",
+    variants: Variants = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Train a challenger on scored batches and their outcomes.
@@ -155,25 +172,14 @@ def retrain(
     challenger is compared with the champion, and waits for churn approve if it
     is better by more than noise.
     """
-    from flows import commands
+    from flows import commands, fleet_commands
 
-    commands.retrain(name, reason, as_json=as_json)
-
-
-@app.command(rich_help_panel=WATCH, epilog=examples("models"))
-def models(as_json: Json = False) -> None:
-    """Show every model: champion, age, AUC, last batch, drift."""
-    from flows import overview
-
-    overview.models(as_json=as_json)
+    retrain_them = fleet_commands.retrain if variants else commands.retrain
+    retrain_them(name, reason, force=force, as_json=as_json)
 
 
-@app.command(rich_help_panel=WATCH, epilog=examples("history"))
-def history(name: Name, as_json: Json = False) -> None:
-    """Show who was champion since when, by whose word and why."""
-    from flows import overview
-
-    overview.history(name, as_json=as_json)
+for _watching in cli_lifecycle.WATCHING:
+    app.command(rich_help_panel=WATCH, epilog=examples(_watching.__name__))(_watching)
 
 
 @app.command(rich_help_panel=DECIDE, epilog=examples("approve"))
@@ -206,7 +212,17 @@ def reject(
     commands.answer(approval, who, reason, approve=False, as_json=as_json)
 
 
-for _run in (cli_services.demo, cli_services.up, cli_services.deploy, cli_services.approvals):
+for _deciding in cli_lifecycle.DECIDING:
+    app.command(rich_help_panel=DECIDE, epilog=examples(_deciding.__name__))(_deciding)
+
+for _run in (
+    cli_services.demo,
+    cli_services.up,
+    setup_command.setup,
+    cli_services.deploy,
+    cli_services.watch,
+    cli_services.approvals,
+):
     app.command(rich_help_panel=RUN, epilog=examples(_run.__name__))(_run)
 
 
@@ -222,7 +238,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  the last line of defence: a person gets a sentence
         if interrupts.is_stopping():  # it came out of a library's callback as another exception
             sys.exit(INTERRUPTED)
-        names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+        names = [each.name or each.callback.__name__ for each in app.registered_commands if each.callback]
         sys.exit(refuse(error, sys.argv[1:], commands=names))
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -95,17 +95,27 @@ def model_name(file: Path, name: str | None) -> str:
         return safe_name(slug(stem), what="model")
 
 
-def train(name: str, data: Path, who: str | None, *, as_json: bool) -> None:
-    """Train on a labelled file."""
+def train(name: str, data: Path, who: str | None, *, force: bool, as_json: bool) -> None:
+    """Train on a labelled file, unless that would make a version again that is there."""
+    from churnlib.usecases.fleet_training import could_have_models
     from churnlib.usecases.retraining import train_from_file
+    from churnlib.usecases.unchanged import Unchanged
+    from flows.fleet_results import more_models
+    from flows.lifecycle_results import unchanged_result
     from flows.results import train_result
 
-    with working(who) as (wired, run):
-        result = train_from_file(wired, run, model=safe_name(name, what="model"), path=data)
+    model = safe_name(name, what="model")
+    try:
+        with working(who) as (wired, run):
+            result = train_from_file(wired, run, model=model, path=data, force=force)
+            more = could_have_models(result.rows, wired.spec(model))
+    except Unchanged as unchanged:
+        return unchanged_result(unchanged.decision, unchanged.version, as_json=as_json)
     train_result(result, as_json=as_json)
+    return None if as_json else more_models(model, data, more)
 
 
-def retrain(name: str, reason: str, *, as_json: bool) -> None:
+def retrain(name: str, reason: str, *, force: bool, as_json: bool) -> None:
     """Train on the history of scored batches."""
     from churnlib.usecases.retraining import retrain as ask_and_train
     from flows.results import train_result, wait_result
@@ -118,6 +128,7 @@ def retrain(name: str, reason: str, *, as_json: bool) -> None:
             trigger="hand",
             reason=reason,
             key=f"hand:{run.run_id}",
+            force=force,
         )
     if result.trained is not None:
         return train_result(result.trained, as_json=as_json)
@@ -164,20 +175,23 @@ def outcomes(name: str, file: Path, *, as_json: bool) -> None:
 
 def drift(name: str, batch: str | None, *, as_json: bool) -> None:
     """Check the drift of one batch."""
-    from churnlib.usecases.drift import check_drift, find_batch
+    from churnlib.usecases.drift import check_family, find_batch
+    from flows.fleet_results import checked_result
     from flows.results import drift_result
 
     with working() as (wired, run):
         model = safe_name(name, what="model")
         wired.spec(model)
-        result = check_drift(wired, run, model=model, batch_id=find_batch(wired, model, batch))
-    drift_result(result, as_json=as_json)
+        found = check_family(wired, run, model=model, batch_id=find_batch(wired, model, batch))
+    if len(found.done) + len(found.failed) == 1:
+        return drift_result(found.only(), as_json=as_json)
+    return checked_result(model, found, as_json=as_json)
 
 
 def answer(approval: str | None, who: str | None, reason: str | None, *, approve: bool, as_json: bool) -> None:
     """Answer a request for approval, or list what waits."""
-    from churnlib.usecases.promotion import conclude, settle
-    from flows.results import answer_result, open_approvals
+    from churnlib.usecases.bundles import conclude_together, settle_together, together
+    from flows.approval_results import answer_result, open_approvals
 
     settings = Settings()
     wired = open_services(settings)
@@ -186,11 +200,12 @@ def answer(approval: str | None, who: str | None, reason: str | None, *, approve
             return open_approvals(tx.approvals(status=ApprovalStatus.PENDING), as_json=as_json)
     name = user(settings, who)
     with progress() as shown:
-        settled = settle(wired, approval, approve=approve, who=name, source="cli", reason=reason)
-        if settled.flow_run_id is None or running(settings) is None:
-            shown.step(f"moving the champion of {settled.model}" if approve else "recording the answer")
-            run = Run(run_id=f"cli-{secrets.token_hex(6)}", who=name)
-            settled = conclude(wired, run, settled.approval_id)
+        settled = settle_together(wired, approval, approve=approve, who=name, source="cli", reason=reason)
+        if settled[0].flow_run_id is None or running(settings) is None:
+            shown.step(f"moving the champion of {settled[0].model}" if approve else "recording the answer")
+            run = Run(run_id=f"cli-{secrets.token_hex(6)}", who=name, progress=shown)
+            conclude_together(wired, run, settled[0].approval_id)
+            settled = together(wired, settled[0].approval_id)
     return answer_result(settled, as_json=as_json)
 
 

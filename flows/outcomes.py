@@ -38,15 +38,24 @@ def outcomes(model: str | None = None, file: str | None = None, key: str | None 
     refused = []
     for name, path, own_key in waiting_files(services, services.inbox.pending_outcomes, model, file, key):
         try:
-            reports += take(services, name, path, own_key).reports
+            taken = take(services, name, path, own_key)
+            reports += taken.reports
+            refused += [f"{path.name}, {each} was not measured: {why}" for each, why in taken.failed.items()]
         except ChurnError as error:
             refused.append(f"{path.name}: {error}")
     if reports:
         show_table(f"performance {model or 'all'}", [_row(report) for report in reports], "Matured outcomes")
     if refused:
         return Failed(message=" | ".join(refused))
-    said = "; ".join(f"{report.as_of}: {report.reason}" for report in reports) or "no batch completed"
-    return Completed(message=said, data=len(reports))
+    return Completed(message=_said(reports), data=len(reports))
+
+
+def _said(reports: list[Report]) -> str:
+    if len({report.model for report in reports}) <= 1:
+        return "; ".join(f"{report.as_of}: {report.reason}" for report in reports) or "no batch completed"
+    low = [f"{report.model} {report.as_of}" for report in reports if report.verdict in {"low", "degraded"}]
+    said = f"{len(reports)} measurements of {len({report.model for report in reports})} models"
+    return f"{said}, low: {', '.join(low)}" if low else f"{said}, none low"
 
 
 def _row(report: Report) -> dict[str, Any]:

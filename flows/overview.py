@@ -1,116 +1,114 @@
-"""The fleet at a glance, and who was champion when."""
+"""The fleet at a glance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from churnlib.ports import CHALLENGER, CHAMPION, ModelVersion
-from churnlib.records import Approval, ApprovalStatus, BatchStatus, ReportKind, Transition
 from churnlib.settings import Settings
-from churnlib.usecases.services import Services
-from churnlib.variants import safe_name
+from churnlib.usecases.overview import Line, overview
 from flows.commands import open_services
-from flows.output import next_step, print_json, print_table, progress, say
+from flows.output import counted, next_step, print_json, print_table, progress, say
+
+MOST_SLICES, MOST_STEPS = 20, 5
+"""So many slices of a family are shown where no family is asked for, and so many next steps."""
 
 
-def models(*, as_json: bool) -> None:
-    """One row a model."""
+def models(family: str | None = None, *, as_json: bool) -> None:
+    """One row a model, what needs attention first; slices below their base model."""
     services = open_services(Settings())
     with progress() as shown:
         shown.step("looking at the models")
-        rows = [_row(services, model) for model in services.model_names()]
+        lines = overview(services, family=family)
+    now = services.clock()
     if as_json:
-        return print_json({"models": rows})
-    if not rows:
+        return print_json({"models": [row_of(line, now) for line in lines]})
+    if not lines:
         say("There are no models yet.")
         return next_step("init", "<FILE>", "--id", "<COLUMN>", "--label", "<COLUMN>")
-    print_table("", [for_people(row, services.clock()) for row in rows])
-    for row in rows:
-        if row["champion"] is None:
-            next_step("train", str(row["model"]), "--data", "<FILE>")
-        if row["approval"] is not None:
-            next_step("approve", str(row["approval"])[:8], note=f"   ({row['model']} v{row['challenger']} waits)")
-    return None
+    kept, left_out = (lines, []) if family is not None else shown_lines(lines)
+    print_table("", [for_people(row_of(line, now)) for line in kept])
+    for text in left_out:
+        say(text)
+    return _next_steps(lines)
 
 
-def history(name: str, *, as_json: bool) -> None:
-    """One row a move of the champion alias, the newest last."""
-    services = open_services(Settings())
-    model = safe_name(name, what="model")
-    services.spec(model)
-    with services.ledger.begin() as tx:
-        entries = tx.transitions(model)
-    if as_json:
-        return print_json({"model": model, "transitions": [entry.model_dump(mode="json") for entry in entries]})
-    if not entries:
-        say(f"{model} has had no champion yet.")
-        return next_step("train", model, "--data", "<FILE>")
-    return print_table(
-        f"Champions of {model}, the present one last",
-        [
-            {
-                "since (UTC)": f"{entry.at:%Y-%m-%d %H:%M}",
-                "champion": f"v{entry.to_version}",
-                "after": "" if entry.from_version is None else f"v{entry.from_version}",
-                "by": entry.kind,
-                "who": entry.who,
-                "why": entry.why,
-            }
-            for entry in entries
-        ],
-    )
-
-
-def _row(services: Services, model: str) -> dict[str, object]:
+def row_of(line: Line, now: datetime) -> dict[str, object]:
     """The model as JSON has it; `since` is when its champion became that."""
-    champion = services.registry.by_alias(model, CHAMPION)
-    challenger = services.registry.by_alias(model, CHALLENGER)
-    with services.ledger.begin() as tx:
-        batches = [batch for batch in tx.batches(model) if batch.status is BatchStatus.SCORED]
-        waiting: list[Approval] = tx.approvals(model, status=ApprovalStatus.PENDING)
-        moves = tx.transitions(model)
-    drift = services.live_reports(model, ReportKind.DRIFT, version=None)
-    since = None if champion is None else champion_since(champion, moves)
     return {
-        "model": model,
-        "champion": None if champion is None else champion.version,
-        "since": None if since is None else since.isoformat(timespec="seconds"),
-        "challenger": None if challenger is None else challenger.version,
-        "last_batch": str(batches[-1].as_of) if batches else None,
-        "rows": batches[-1].accepted if batches else None,
-        "metrics": {
-            "test_auc": None if champion is None else champion.metrics.get("test.auc"),
-            "live_auc": _last_auc(services, model),
-        },
-        "drift": drift[-1].verdict if drift else None,
-        "approval": waiting[-1].approval_id if waiting else None,
+        "model": line.model,
+        "family": line.family,
+        "variant": line.variant,
+        "champion": line.champion,
+        "falls_back": line.falls_back,
+        "since": None if line.since is None else line.since.isoformat(timespec="seconds"),
+        "age_days": None if line.since is None else (now - line.since).days,
+        "by_hand": line.by_hand,
+        "challenger": line.challenger,
+        "last_batch": None if line.last_batch is None else str(line.last_batch),
+        "rows": line.rows,
+        "metrics": {"test_auc": line.test_auc, "live_auc": line.live_auc},
+        "drift": line.drift,
+        "performance": line.performance,
+        "approval": None if line.approval is None else line.approval.approval_id,
+        "attention": line.attention[1] or None,
     }
 
 
-def champion_since(champion: ModelVersion, moves: list[Transition]) -> datetime:
-    """When the version became champion; a move that only MLflow knows of counts from its registration."""
-    if moves and moves[-1].to_version == champion.version:
-        return moves[-1].at
-    return champion.created_at
-
-
-def _last_auc(services: Services, model: str) -> float | None:
-    reports = services.live_reports(model, ReportKind.PERFORMANCE, version=None)
-    known = [value for report in reports if (value := report.values.get("auc")) is not None]
-    return known[-1] if known else None
-
-
-def for_people(row: dict[str, object], now: datetime) -> dict[str, object]:
+def for_people(row: dict[str, object]) -> dict[str, object]:
     """The row as a table has it; an open approval is told below the table."""
-    metrics, since = row["metrics"], row["since"]
+    metrics = row["metrics"]
     assert isinstance(metrics, dict)
-    age = 0 if since is None else (now - datetime.fromisoformat(str(since))).days
+    nobody = "none: base" if row["falls_back"] else "none yet"
     return {
-        "model": row["model"],
-        "champion": "none yet" if row["champion"] is None else f"v{row['champion']}, {age} d",
+        "model": f"  {row['model']}" if row["variant"] else row["model"],
+        "champion": nobody if row["champion"] is None else f"v{row['champion']}, {row['age_days']} d",
         "AUC test": metrics["test_auc"],
         "AUC live": metrics["live_auc"],
         "last batch": row["last_batch"],
         "customers": row["rows"],
         "drift": row["drift"],
     }
+
+
+def shown_lines(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
+    """The lines that fit on a screen, family by family, and a sentence about those of each that do not."""
+    kept: list[Line] = []
+    left_out: list[str] = []
+    for family in dict.fromkeys(line.family for line in lines):
+        base, *slices = [line for line in lines if line.family == family]
+        own = [line for line in slices if not line.falls_back]
+        kept += [base, *own[:MOST_SLICES]]
+        said = []
+        if more := own[MOST_SLICES:]:
+            waiting = sum(line.attention[0] < 9 for line in more)
+            said.append(f"{counted(len(more), 'more slice')}, of which {waiting} need attention")
+        if fallen := len(slices) - len(own):
+            said.append(f"{counted(fallen, 'slice')} without a model, scored by {base.model}")
+        if said:
+            left_out.append(f"{family}: {'; '.join(said)} (churn models --family {family}).")
+    return kept, left_out
+
+
+def _next_steps(lines: Sequence[Line]) -> None:
+    steps: list[tuple[tuple[str, ...], str]] = []
+    bundles: set[str] = set()
+    for line in lines:
+        if line.by_hand:
+            steps.append((("alias", line.model), "   (its champion was moved by hand)"))
+        elif line.champion is None and not line.variant:
+            steps.append((("train", line.model, "--data", "<FILE>"), ""))
+        if line.approval is None or line.approval.bundle in bundles:
+            continue
+        what = f"{line.model} v{line.challenger} waits"
+        if line.approval.bundle is not None:
+            bundles.add(line.approval.bundle)
+            same = sum(
+                each.approval is not None and each.approval.bundle == line.approval.bundle for each in lines
+            )
+            what = f"{what}, with {same - 1} more" if same > 1 else what
+        steps.append((("approve", line.approval.approval_id[:8]), f"   ({what})"))
+    for command, note in steps[:MOST_STEPS]:
+        next_step(*command, note=note)
+    if len(steps) > MOST_STEPS:
+        say(f"And {counted(len(steps) - MOST_STEPS, 'more step')} of this kind: churn models --json.")

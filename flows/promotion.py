@@ -12,9 +12,9 @@ from prefect.states import Completed
 from pydantic import Field
 
 from churnlib.errors import DecisionRefused
-from churnlib.governance.evidence import Evidence, markdown
+from churnlib.governance.bundle import question
 from churnlib.records import Approval, ApprovalStatus
-from churnlib.usecases.promotion import attach, conclude, find_approval, settle
+from churnlib.usecases.bundles import attach_together, conclude_together, said, settle_together, together
 from churnlib.usecases.services import Services
 from flows.running import acted_on, open_services, retried, show_text, this_run
 
@@ -31,9 +31,9 @@ class Answer(RunInput):
 
 
 @retried
-def act(services: Services, approval_id: str, key: str | None) -> Approval:
+def act(services: Services, approval_id: str, key: str | None) -> tuple[Approval, ...]:
     """Promote, or record why not; repeating it changes nothing."""
-    return conclude(services, this_run(), approval_id, key=key)
+    return conclude_together(services, this_run(), approval_id, key=key)
 
 
 @flow(name="churn-promotion", flow_run_name="promote {model} v{version}")
@@ -42,7 +42,8 @@ def promotion(model: str, version: int, approval_id: str, key: str | None = None
 
     The answer can be given in this run's "Resume" form, by `churn approve` or by any other door of the
     approvals service: the first one counts. When the champion moved, the version is gone, or the answer
-    came too late, nothing is promoted and the reason is recorded.
+    came too late, nothing is promoted and the reason is recorded. Several slices that were retrained together are
+    one question with one answer, and each of them is held against its own champion.
 
     Args:
         model: Name of the model, as in models/<name>.toml.
@@ -54,12 +55,11 @@ def promotion(model: str, version: int, approval_id: str, key: str | None = None
     lease = services.spec(model).approval.valid_hours * 3600 + GRACE_SECONDS
     if handled := acted_on(services, key, lease_seconds=lease):
         return Completed(message=handled)
-    approval = attach(services, approval_id, flow_run_id=str(flow_run.get_id()))
-    if approval.status is ApprovalStatus.PENDING:
-        evidence = Evidence.model_validate_json(approval.evidence)
-        text = f"### Promote {model} v{version}?\n\n{approval.summary}\n\n{markdown(evidence)}"
+    asked = attach_together(services, approval_id, flow_run_id=str(flow_run.get_id()))
+    if waiting := [each for each in asked if each.status is ApprovalStatus.PENDING]:
+        text = question(waiting)
         show_text(f"approval {model}", text)
-        remaining = (approval.expires_at - services.clock()).total_seconds()
+        remaining = (max(each.expires_at for each in waiting) - services.clock()).total_seconds()
         answer = suspend_flow_run(
             wait_for_input=Answer.with_initial_data(description=text),
             timeout=int(max(remaining, 0)) + GRACE_SECONDS,
@@ -67,21 +67,26 @@ def promotion(model: str, version: int, approval_id: str, key: str | None = None
         )
         _take_form(services, approval_id, answer)
     done = act(services, approval_id, key)
-    return Completed(message=f"{done.outcome} ({done.status.value} by {done.decided_by})", data=done.outcome)
+    return Completed(message=_said(done), data=said(done))
+
+
+def _said(done: tuple[Approval, ...]) -> str:
+    first = done[0]
+    return f"{said(done)} ({first.status.value} by {first.decided_by})"
 
 
 def _take_form(services: Services, approval_id: str, answer: Answer) -> None:
     """The form counts only where nobody answered by another door first."""
-    approval = find_approval(services, approval_id)
-    if approval.status is not ApprovalStatus.PENDING:
+    waiting = [each for each in together(services, approval_id) if each.status is ApprovalStatus.PENDING]
+    if not waiting:
         return
-    if not services.spec(approval.model).approval.prefect_form:
+    if not services.spec(waiting[0].model).approval.prefect_form:
         raise DecisionRefused(
-            f"{approval.model} does not take answers from the Prefect form.",
+            f"{waiting[0].model} does not take answers from the Prefect form.",
             hint="Answer by `churn approve`, or set approval.prefect_form = true in the spec.",
         )
     approve = answer.decision == "approve"
-    settle(
+    settle_together(
         services,
         approval_id,
         approve=approve,

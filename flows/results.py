@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from churnlib.monitoring.measurement import FeatureDrift
-from churnlib.records import Approval, ApprovalStatus, Decision, Report
+from churnlib.records import Decision, Report
 from churnlib.usecases.drift import DriftResult
 from churnlib.usecases.inspecting import WrittenSpec
 from churnlib.usecases.outcomes import OutcomesResult
@@ -79,6 +79,8 @@ def train_result(result: TrainResult, *, as_json: bool) -> None:
         say(f"  left out: {counted(count, 'row')}, {reason}")
     if "split" in version.params:
         say(f"  held out: {version.params['split']}")
+    if "trained_on.instead" in version.params:
+        say(f"  trained on the {version.params['trained_on'].upper()}: {version.params['trained_on.instead']}")
     old = None if result.evidence is None else result.evidence.champion_metrics
     print_metrics(version, metrics, old=old, champion=result.evidence.champion if result.evidence else None)
     if result.evidence is not None:
@@ -95,7 +97,7 @@ def _say_what_follows(result: TrainResult, gate: Sequence[str]) -> None:
     for reason in gate:
         say(f"  {'+' if result.gate.passed else '-'} {reason}")
     if result.approval is None:
-        champion = "the champion" if result.evidence is None else f"champion v{result.evidence.champion}"
+        champion = "the base model" if result.evidence is None else f"champion v{result.evidence.champion}"
         return say(f"v{version} is not put forward; {champion} stays.")
     say(f"v{version} passed and waits for a person until {result.approval.expires_at:%Y-%m-%d %H:%M} UTC.")
     return next_step("approve", result.approval.approval_id[:8], note="   (or: churn reject)")
@@ -120,6 +122,7 @@ def outcomes_result(result: OutcomesResult, *, as_json: bool) -> None:
                 "duplicate": result.is_duplicate,
                 "quarantined": dict(result.quarantined_by),
                 "performance": [_performance(report) for report in result.reports],
+                "failed": result.failed,
             }
         )
     dates = f"{file.first_as_of}"
@@ -129,13 +132,16 @@ def outcomes_result(result: OutcomesResult, *, as_json: bool) -> None:
     say(f"{file.source}: {counted(file.rows, 'outcome')} for customers as of {dates}.{known}")
     for reason, count in result.quarantined_by.items():
         say(f"  in quarantine: {counted(count, 'row')}, {reason}")
+    for model, why in result.failed.items():
+        say(f"  {model} was not measured: {why}")
+    is_alone = {report.model for report in result.reports} <= {file.model}
     nothing = f"No scores of {file.model} are dated {dates}, so there is nothing to measure."
     return print_table(
         "Scores against what happened",
         [
             {
                 "as of": str(report.as_of),
-                "scored by": f"v{report.version}",
+                "scored by": f"v{report.version}" if is_alone else f"{report.model} v{report.version}",
                 "known": int(report.values.get("matured") or 0),
                 "AUC": report.values.get("auc"),
                 "verdict": report.verdict,
@@ -178,45 +184,6 @@ def drift_result(result: DriftResult, *, as_json: bool) -> None:
     return None
 
 
-def open_approvals(approvals: Sequence[Approval], *, as_json: bool) -> None:
-    """What waits for a person."""
-    if as_json:
-        return print_json(
-            {"approvals": [each.model_dump(mode="json", exclude={"evidence"}) for each in approvals]}
-        )
-    print_table(
-        "Waiting for a person",
-        [
-            {
-                "id": each.approval_id[:8],
-                "model": each.model,
-                "proposed": f"v{each.challenger}",
-                "champion": "none" if each.champion is None else f"v{each.champion}",
-                "until (UTC)": f"{each.expires_at:%Y-%m-%d %H:%M}",
-            }
-            for each in approvals
-        ],
-        empty="Nothing waits for approval.",
-    )
-    for each in approvals:
-        say(f"{each.approval_id[:8]}: {each.model} v{each.challenger} {each.summary}.")
-    if approvals:
-        say("")
-        next_step("approve", approvals[0].approval_id[:8], note="   (or: churn reject)")
-    return None
-
-
-def answer_result(settled: Approval, *, as_json: bool) -> None:
-    """What an answer led to."""
-    if as_json:
-        return print_json(settled.model_dump(mode="json", exclude={"evidence"}))
-    after = settled.outcome or "the run that waits for it acts within seconds"
-    say(f"{settled.model} v{settled.challenger}: {settled.status.value} by {settled.decided_by}; {after}.")
-    if settled.status is ApprovalStatus.APPROVED:
-        next_step("history", settled.model)
-    return None
-
-
 def _drift_row(feature: FeatureDrift) -> dict[str, object]:
     notes = (("moved", feature.is_drifted), ("clock", feature.is_clock))
     return {
@@ -231,6 +198,7 @@ def _drift_row(feature: FeatureDrift) -> dict[str, object]:
 
 def _performance(report: Report) -> dict[str, object]:
     return {
+        "model": report.model,
         "as_of": str(report.as_of),
         "version": report.version,
         "verdict": report.verdict,

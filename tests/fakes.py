@@ -21,6 +21,7 @@ EPOCH = datetime(2026, 1, 5, tzinfo=UTC)
 class _Stored:
     version: ModelVersion
     release: Path
+    experiment: str = ""
     points: dict[str, dict[int, float]] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
 
@@ -60,7 +61,9 @@ class FakeRegistry:
                 params={name: str(value) for name, value in registration.params.items()},
             )
             points = {name: {0: float(value)} for name, value in registration.metrics.items()}
-            stored = self._models.setdefault(model, {})[number] = _Stored(version, release, points)
+            stored = self._models.setdefault(model, {})[number] = _Stored(
+                version, release, registration.experiment, points
+            )
             return self._with_aliases(stored)
 
     def versions(self, model: str) -> list[ModelVersion]:
@@ -88,6 +91,17 @@ class FakeRegistry:
         with self._up():
             version = self._aliases.get((safe_name(model, what="model"), alias))
             return None if version is None else self.version(model, version)
+
+    def all_with(self, alias: str) -> dict[str, int]:
+        """Version by model that has the alias."""
+        with self._up():
+            return {model: version for (model, name), version in self._aliases.items() if name == alias}
+
+    def standing(self, alias: str) -> dict[str, ModelVersion]:
+        """The version that has the alias, by model."""
+        with self._up():
+            found = {model: self.version(model, version) for model, version in self.all_with(alias).items()}
+            return {model: version for model, version in sorted(found.items()) if version is not None}
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Move the alias."""
@@ -136,6 +150,10 @@ class FakeRegistry:
     def points(self, model: str, version: int, metric: str) -> dict[int, float]:
         """Values of a metric by step."""
         return dict(self._existing(model, version).points.get(metric, {}))
+
+    def experiment(self, model: str, version: int) -> str:
+        """Where the version's run is."""
+        return self._existing(model, version).experiment
 
     def artifacts(self, model: str, version: int) -> list[str]:
         """What `log_artifact` got, in order."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churnlib.adapters import mlflow_connection, mlflow_runs
+from churnlib.adapters import mlflow_connection, mlflow_fleet, mlflow_runs
 from churnlib.errors import ChurnError, ReleaseCorrupt
 from churnlib.ports import ModelVersion, Registration
 from churnlib.variants import safe_name
@@ -24,17 +23,21 @@ if TYPE_CHECKING:
 class MlflowRegistry:
     """A `ModelRegistry` on a tracking URI: a database (SQLite, PostgreSQL) or an MLflow server."""
 
-    def __init__(self, tracking_uri: str, artifact_root: str, cache: Path) -> None:
+    def __init__(
+        self, tracking_uri: str, artifact_root: str, cache: Path, *, s3_endpoint_url: str | None = None
+    ) -> None:
         """Remember where things are; nothing is opened before the first call.
 
         Args:
             tracking_uri: as MLflow writes it; a user and password in it never show in an error.
             artifact_root: URI below which experiments made here keep their artifacts.
             cache: folder for fetched releases.
+            s3_endpoint_url: of the S3 that has the artifacts, where it is not AWS's own.
         """
         self._uri = tracking_uri
         self._artifact_root = artifact_root
         self._cache = cache
+        self._s3_endpoint_url = s3_endpoint_url
 
     def register(self, registration: Registration) -> ModelVersion:
         """Log the run and the model, then make the version: a crash anywhere leaves no half version.
@@ -59,14 +62,8 @@ class MlflowRegistry:
 
     def models(self) -> list[str]:
         """Names of all registered models, in order."""
-        names: list[str] = []
-        token: str | None = ""
         with self._reach() as client:
-            while token is not None:
-                page = client.search_registered_models(page_token=token or None)
-                names += [each.name for each in page]
-                token = page.token or None
-        return sorted(names)
+            return sorted(each.name for each in mlflow_fleet.registered(client))
 
     def version(self, model: str, version: int) -> ModelVersion | None:
         """None when there is none, or it was deleted."""
@@ -79,6 +76,17 @@ class MlflowRegistry:
         with self._reach() as client:
             stored = _aliased(client, model, alias)
             return None if stored is None else _as_version(client, stored)
+
+    def all_with(self, alias: str) -> dict[str, int]:
+        """Version by registered model, of all models that have the alias."""
+        with self._reach() as client:
+            found = mlflow_fleet.registered(client)
+            return {each.name: int(each.aliases[alias]) for each in found if alias in each.aliases}
+
+    def standing(self, alias: str) -> dict[str, ModelVersion]:
+        """The version that has the alias, by model."""
+        with self._reach() as client:
+            return mlflow_fleet.standing(client, alias)
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         """Move the alias and read it back.
@@ -140,7 +148,7 @@ class MlflowRegistry:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        return mlflow_connection.connect(self._uri)
+        return mlflow_connection.connect(self._uri, self._s3_endpoint_url)
 
     @contextlib.contextmanager
     def _reach(self) -> Iterator[MlflowClient]:
@@ -202,7 +210,7 @@ def _publish(client: MlflowClient, registration: Registration, logged: LoggedMod
         run_id=logged.source_run_id,
         model_id=logged.model_id,
         tags={**registration.tags, mlflow_runs.KEY: registration.key},
-        description=f"Trained on {registration.training_rows:,} rows: {registration.source}.",
+        description=mlflow_runs.description(registration),
     )
     first = _registered(client, registration.model, registration.key) or made
     if first.version != made.version:
@@ -234,13 +242,4 @@ def _existing(client: MlflowClient, model: str, version: int) -> StoredVersion:
 def _as_version(client: MlflowClient, stored: StoredVersion) -> ModelVersion:
     """Read the run's numbers too; a run that is gone leaves them empty."""
     run = mlflow_connection.or_none(lambda: client.get_run(str(stored.run_id)))
-    return ModelVersion(
-        model=stored.name,
-        version=int(stored.version),
-        run_id=str(stored.run_id),
-        created_at=datetime.fromtimestamp(stored.creation_timestamp / 1000, UTC),
-        aliases=tuple(sorted(stored.aliases)),
-        tags=dict(stored.tags),
-        metrics={} if run is None else dict(run.data.metrics),
-        params={} if run is None else dict(run.data.params),
-    )
+    return mlflow_fleet.as_version(stored, stored.aliases, run)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,11 +15,15 @@ from churnlib.monitoring.measurement import DriftMeasurement, measure
 from churnlib.monitoring.profile import Reference
 from churnlib.monitoring.sample import read_sample, sample_columns
 from churnlib.records import Batch, BatchStatus, Report, ReportKind
-from churnlib.usecases.batches import batch_rows
+from churnlib.usecases.fleet import Fleet, apart, over
 from churnlib.usecases.services import Run, Services, dispatch, metric_step
+from churnlib.usecases.watched import watched_rows
 
 REFERENCE, REFERENCE_SAMPLE = "reference.json", "reference_sample.parquet"
 """Parts of a release that hold what its drift is measured against."""
+
+MOST_PAGES = 12
+"""Of models that are checked together, so many get pictures, the worst first; a page takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +33,96 @@ class DriftResult:
     batch: Batch
     measurement: DriftMeasurement
     verdict: DriftVerdict
-    page: Path | None
+    page: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A check whose pictures are not drawn yet.
+
+    Attributes:
+        reference: the release's sample, as it lies there; empty where no pictures are wanted.
+        current: a sample of the batch; None where no pictures are wanted.
+    """
+
+    result: DriftResult
+    reference: bytes
+    current: pl.DataFrame | None
+
+    @property
+    def urgency(self) -> int:
+        """Least first."""
+        return ("broken", "drifted", "watch", "stable").index(self.result.verdict.verdict)
 
 
 def check_drift(services: Services, run: Run, *, model: str, batch_id: str, key: str | None = None) -> DriftResult:
     """Measure, judge and record the drift of one batch; repeating it replaces its own report.
 
+    Of a base model whose slices have models of their own, all customers of the delivered file count.
+
     Raises:
-        ChurnError: the batch is unknown or was not scored.
+        ChurnError: the batch is unknown or was not scored, or has no customers.
     """
+    checked = _check(services, run, model, batch_id, key)
+    dispatch(services)
+    return _drawn(services, run, checked)
+
+
+def check_family(
+    services: Services, run: Run, *, model: str, batch_id: str, key: str | None = None
+) -> Fleet[DriftResult]:
+    """Check every model that scored a part of a delivered file, the base model first.
+
+    Alarms are sent once all are measured, so that whoever retrains sees them together. Then come the pictures, of
+    the worst models where there are many.
+
+    Args:
+        services: the ports.
+        run: who is at work.
+        model: of the base model; one of a slice is checked alone.
+        batch_id: of the delivered file.
+        key: of the event behind it; done, once every model was checked or cannot be for a reason of its own.
+
+    Raises:
+        ServiceUnavailable: a service did not answer for some; the others are done.
+        ChurnError: the batch is unknown or was not scored; or there is but one model, and it cannot be checked.
+    """
+    _scored_batch(services, model, batch_id)
+    with services.ledger.begin() as tx:
+        family = tx.family_batches(model, batch_id=batch_id)
+    models = sorted((batch.model for batch in family), key=lambda name: (name != model, name))
+    if len(models) == 1:
+        return Fleet({model: check_drift(services, run, model=model, batch_id=batch_id, key=key)}, {})
+    run.progress.step(f"checking {len(models)} models against their training rows")
+
+    def one(name: str) -> _Checked:
+        return _check(*apart(services, run), name, batch_id, None)
+
+    found = over(models, one, workers=services.workers, progress=run.progress)
+    if key is not None and not found.is_unreachable:
+        _finish(services, key, found)
+    dispatch(services)
+    found.check()
+    worst = sorted(found.done, key=lambda name: (found.done[name].urgency, name != model))[:MOST_PAGES]
+    drawn = {name: _drawn(services, run, found.done[name]) for name in worst}
+    return Fleet({name: drawn.get(name, checked.result) for name, checked in found.done.items()}, found.failed)
+
+
+def _finish(services: Services, key: str, found: Fleet[_Checked]) -> None:
+    counts = Counter(checked.result.verdict.verdict for checked in found.done.values())
+    said = [f"{count} {verdict}" for verdict, count in sorted(counts.items())]
+    if found.failed:
+        said.append(f"{len(found.failed)} not checked: {found.text}")
+    with services.ledger.begin() as tx:
+        tx.finish(key, result=", ".join(said), now=services.clock())
+
+
+def _check(services: Services, run: Run, model: str, batch_id: str, key: str | None) -> _Checked:
     spec = services.spec(model)
     batch, version = _scored_batch(services, model, batch_id)
     release = services.release(model, version)
     reference = Reference.model_validate_json(release.parts[REFERENCE])
-    accepted, predictions = batch_rows(services, batch)
+    accepted, predictions = watched_rows(services, batch)
     run.progress.step(f"comparing {accepted.height:,} customers with version {version}'s training rows")
     measurement = measure(reference, accepted, predictions["probability"], release.spec)
     reports = services.live_reports(model, ReportKind.DRIFT, version=version)
@@ -49,14 +130,21 @@ def check_drift(services: Services, run: Run, *, model: str, batch_id: str, key:
     verdict = judge(measurement, earlier, spec.drift)
     _log_metrics(services, batch, version, measurement)
     _record(services, run, batch, version, measurement, verdict, key)
-    dispatch(services)
-    page = None  # after the verdict: drawing takes longer than measuring, and nothing waits for a picture
+    current = None
     if spec.drift.report == "always" or (spec.drift.report == "moved" and verdict.verdict != "stable"):
-        run.progress.step("drawing the drift report")
         seed = release.spec.training.seed
         current = sample_columns(accepted, predictions["probability"], release.spec, seed=seed)
-        page = _page(services, run, batch, read_sample(release.parts[REFERENCE_SAMPLE]), current)
-    return DriftResult(batch, measurement, verdict, page)
+    reference_sample = b"" if current is None else release.parts[REFERENCE_SAMPLE]
+    return _Checked(DriftResult(batch, measurement, verdict), reference_sample, current)
+
+
+def _drawn(services: Services, run: Run, checked: _Checked) -> DriftResult:
+    """Drawing comes after the verdict: it takes longer than measuring, and nothing waits for a picture."""
+    if checked.current is None:
+        return checked.result
+    run.progress.step("drawing the drift report")
+    page = _page(services, run, checked.result.batch, read_sample(checked.reference), checked.current)
+    return replace(checked.result, page=page)
 
 
 def find_batch(services: Services, model: str, start: str | None = None) -> str:

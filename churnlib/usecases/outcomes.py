@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
-from churnlib.errors import FileRefused
+from churnlib.errors import ChurnError, FileRefused
 from churnlib.events import PERFORMANCE_DEGRADED, make_event
 from churnlib.intake.files import content_id, read_raw
 from churnlib.intake.outcomes import check_outcomes
 from churnlib.monitoring.performance import Performance, judge_performance, measure_performance
 from churnlib.ports import CHAMPION
-from churnlib.records import Batch, OutcomeFile, Report, ReportKind
+from churnlib.records import Batch, BatchStatus, OutcomeFile, Report, ReportKind
 from churnlib.spec import AS_OF, ID, KNOWN_AT, Spec
+from churnlib.usecases.fleet import Fleet, apart, over
 from churnlib.usecases.services import Run, Services, dispatch, metric_step
+from churnlib.usecases.watched import watched_scores
 
 RECEIVED_AT = "received_at"
 """When a row of the outcomes table was delivered, UTC: a correction may be known on the same day."""
@@ -24,12 +27,18 @@ RECEIVED_AT = "received_at"
 
 @dataclass(frozen=True)
 class OutcomesResult:
-    """What one file of outcomes brought; `reports` are the measurements it made possible."""
+    """What one file of outcomes brought.
+
+    Attributes:
+        reports: the measurements it made possible: of the base model, then of its slices' models; by date.
+        failed: why a model could not be measured, by model; the others are.
+    """
 
     file: OutcomeFile
     is_duplicate: bool
     quarantined_by: dict[str, int]
     reports: tuple[Report, ...]
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def take_outcomes(
@@ -37,10 +46,19 @@ def take_outcomes(
 ) -> OutcomesResult:
     """Check and keep a file of outcomes, then measure every batch whose outcomes it completes.
 
+    Outcomes are of a family: they are delivered once for all its models, under the base model's name.
+
     Raises:
         FileRefused: the file as a whole cannot be used; it is in failed/ then, with the reason.
+        ChurnError: the model is that of a slice; or there is but one model, and it cannot be measured.
+        ServiceUnavailable: a service did not answer; repeat it.
     """
     spec = services.spec(model)
+    if spec.variant.dimensions:
+        raise ChurnError(
+            f"{model} is the model of a slice, and outcomes are delivered for all of {spec.family} at once.",
+            hint=f"churn outcomes {spec.family} FILE",
+        )
     file_id = content_id(path)
     with services.ledger.begin() as tx:
         known = tx.outcome_file(model, file_id)
@@ -49,7 +67,8 @@ def take_outcomes(
     except FileRefused as error:
         _refuse(services, model, path, error, key)
         raise
-    reports = tuple(measure_batches(services, run, model=model, since=file.first_as_of, until=file.last_as_of))
+    measured = measure_batches(services, run, model=model, since=file.first_as_of, until=file.last_as_of)
+    measured.check()
     with services.ledger.begin() as tx:
         tx.save_outcome_file(file)
         if key is not None:
@@ -57,30 +76,67 @@ def take_outcomes(
     if services.inbox.owns(path):
         services.inbox.accept(model, path)
     dispatch(services)
-    return OutcomesResult(file, known is not None, quarantined_by, reports)
+    reports = tuple(report for each in measured.done.values() for report in each)
+    failed = {name: str(error) for name, error in measured.failed.items()}
+    return OutcomesResult(file, known is not None, quarantined_by, reports, failed)
 
 
 def known_outcomes(
     services: Services, model: str, *, since: date | None = None, until: date | None = None
 ) -> pl.LazyFrame | None:
-    """What is known by now of each customer and `as_of`: an outcomes frame.
+    """What is known by now of each customer and `as_of`: an outcomes frame, of the model's whole family.
 
     Of several for one pair the one counts that was known last; known on the same day, the one delivered last.
     """
-    rows = services.outcomes.scan(model, since=since, until=until)
+    rows = services.outcomes.scan(services.family(model), since=since, until=until)
     if rows is None:
         return None
     known = rows.filter(pl.col(KNOWN_AT) <= services.clock().date()).sort(KNOWN_AT, RECEIVED_AT)
     return known.unique([ID, AS_OF], keep="last", maintain_order=True).drop(RECEIVED_AT)
 
 
-def measure_batches(services: Services, run: Run, *, model: str, since: date, until: date) -> list[Report]:
-    """Measure every counting batch with `since <= as_of <= until` on the outcomes known by now."""
-    live = services.live_batches(model)
+def measure_batches(services: Services, run: Run, *, model: str, since: date, until: date) -> Fleet[list[Report]]:
+    """Measure every counting batch with `since <= as_of <= until` on the outcomes known by now.
+
+    Of a base model its slices' batches as well, by model. A base model is measured on all customers of the
+    delivered file, as drift is. A challenger that scored along is measured as the champion was, on the same
+    customers.
+    """
     with services.ledger.begin() as tx:
-        batches = [batch for batch in tx.batches(model, until=until) if batch.batch_id in live]
-    due = [batch for batch in batches if batch.as_of is not None and batch.as_of >= since]
-    return [report for batch in due if (report := _measure(services, run, batch)) is not None]
+        batches = [batch for batch in tx.family_batches(model) if batch.status is BatchStatus.SCORED]
+    due: dict[str, list[Batch]] = {model: []}
+    for batch in batches:
+        if batch.as_of is not None and since <= batch.as_of <= until:
+            due.setdefault(batch.model, []).append(batch)
+    dates = sorted({batch.as_of for same in due.values() for batch in same if batch.as_of is not None})
+    known = {as_of: _known_on(services, model, as_of) for as_of in dates}
+    if len(due) > 1:
+        run.progress.step(f"measuring the scores of {len(due)} models")
+
+    def one(name: str) -> list[Report]:
+        wired, quiet = apart(services, run) if len(due) > 1 else (services, run)
+        return _measure_model(wired, quiet, due[name], known)
+
+    return over(list(due), one, workers=services.workers, progress=run.progress)
+
+
+def _known_on(services: Services, model: str, as_of: date) -> pl.DataFrame | None:
+    known = known_outcomes(services, model, since=as_of, until=as_of)
+    return None if known is None else known.collect()
+
+
+def _measure_model(
+    services: Services, run: Run, batches: list[Batch], known: Mapping[date, pl.DataFrame | None]
+) -> list[Report]:
+    """One after the other, by date: a verdict looks at those before it."""
+    scored = [(batch, version) for batch in batches for version in (batch.version, batch.challenger) if version]
+    reports = []
+    for batch, version in scored:
+        assert batch.as_of is not None
+        outcomes = known[batch.as_of]
+        if outcomes is not None:
+            reports.append(_measure(services, run, batch, version, outcomes))
+    return [report for report in reports if report is not None]
 
 
 def _keep(
@@ -107,23 +163,21 @@ def _keep(
     return file, checked.quarantined_by
 
 
-def _measure(services: Services, run: Run, batch: Batch) -> Report | None:
+def _measure(services: Services, run: Run, batch: Batch, version: int, outcomes: pl.DataFrame) -> Report | None:
     assert batch.as_of is not None
-    assert batch.version is not None
     spec = services.spec(batch.model)
-    predictions = services.predictions.scan_batch(batch.model, batch.batch_id)
-    outcomes = known_outcomes(services, batch.model, since=batch.as_of, until=batch.as_of)
-    if predictions is None or outcomes is None:
+    predictions = watched_scores(services, batch, version)
+    if predictions is None:
         return None
-    run.progress.step(f"measuring the scores of {batch.as_of}")
+    run.progress.step(f"measuring the scores that version {version} gave on {batch.as_of}")
     performance = measure_performance(
-        predictions.collect(),
-        outcomes.collect(),
+        predictions,
+        outcomes,
         horizon_days=spec.horizon_days,
         cutoff=services.clock().date(),
     )
-    release = services.release(batch.model, batch.version)
-    earlier = services.live_reports(batch.model, ReportKind.PERFORMANCE, version=batch.version)
+    release = services.release(batch.model, version)
+    earlier = services.live_reports(batch.model, ReportKind.PERFORMANCE, version=version)
     history = [report for report in earlier if report.as_of < batch.as_of]
     verdict, reason = judge_performance(
         performance,
@@ -132,20 +186,19 @@ def _measure(services: Services, run: Run, batch: Batch) -> Report | None:
         spec.retraining,
         max_calibration_error=spec.promotion.max_calibration_error,
     )
-    return _record(services, run, batch, performance, verdict, reason)
+    return _record(services, run, batch, version, performance, verdict, reason)
 
 
 def _record(
-    services: Services, run: Run, batch: Batch, performance: Performance, verdict: str, reason: str
+    services: Services, run: Run, batch: Batch, version: int, performance: Performance, verdict: str, reason: str
 ) -> Report:
     assert batch.as_of is not None
-    assert batch.version is not None
     values = performance.headline
     report = Report(
         model=batch.model,
         kind=ReportKind.PERFORMANCE,
         batch_id=batch.batch_id,
-        version=batch.version,
+        version=version,
         as_of=batch.as_of,
         verdict=verdict,
         reason=reason,
@@ -155,7 +208,7 @@ def _record(
         created_at=services.clock(),
     )
     logged = {f"live.{name}": value for name, value in values.items() if value is not None}
-    services.registry.log_metrics(batch.model, batch.version, logged, step=metric_step(batch.as_of))
+    services.registry.log_metrics(batch.model, version, logged, step=metric_step(batch.as_of))
     event = make_event(
         PERFORMANCE_DEGRADED,
         model=batch.model,
@@ -167,7 +220,7 @@ def _record(
     champion = services.registry.by_alias(batch.model, CHAMPION) if verdict == "degraded" else None
     with services.ledger.begin() as tx:
         tx.save_report(report)
-        if champion is not None and champion.version == batch.version:  # a former one has had its successor
+        if champion is not None and champion.version == version:  # a former one has had its successor
             tx.publish(event)
     return report
 

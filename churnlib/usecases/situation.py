@@ -8,30 +8,44 @@ from churnlib.monitoring.policy import Situation, Trigger
 from churnlib.ports import CHAMPION
 from churnlib.records import Approval, ApprovalStatus, ReportKind
 from churnlib.spec import Spec
-from churnlib.usecases.labelled import matured_counts, matured_dates
+from churnlib.usecases.labelled import Matured, matured_of
 from churnlib.usecases.services import Services
 
-GATE_TAG, HELD = "churn.gate", "held"
+GATE_TAG, HELD, PASSED = "churn.gate", "held", "passed"
 """Tag of a version that says what the gates said."""
 
+COMPARED_TAG = "churn.compared_with"
+"""Tag of a version that says which champion it was compared with."""
 
-def situation_of(services: Services, spec: Spec, trigger: Trigger, reason: str) -> Situation:
-    """What the ledger, the registry and the tables say at this moment."""
+
+def situation_of(
+    services: Services, spec: Spec, trigger: Trigger, reason: str, *, matured: Matured | None = None
+) -> Situation:
+    """What the ledger, the registry and the tables say at this moment.
+
+    A slice without a model of its own is scored by the base model, whose drift says whether its data is broken.
+
+    Args:
+        services: the ports.
+        spec: of a base model or of a slice.
+        trigger: why a training is asked for.
+        reason: the trigger in words.
+        matured: what the model could learn from, where somebody has looked already.
+    """
     champion = services.registry.by_alias(spec.name, CHAMPION)
     release = services.release(spec.name, champion.version) if champion else None
     version = champion.version if champion else None
     with services.ledger.begin() as tx:
-        batches = [batch for batch in tx.batches(spec.name) if batch.as_of is not None]
+        batches = [batch for batch in tx.batches(spec.family) if batch.as_of is not None]
         trainings = [entry for entry in tx.decisions(spec.name) if entry.action == "retrain"]
         approvals = tx.approvals(spec.name)
-    drift = services.live_reports(spec.name, ReportKind.DRIFT, version=version)
+    drift = services.live_reports(spec.name if champion else spec.family, ReportKind.DRIFT, version=version)
     latest = drift[-1] if drift else None
-    matured = matured_dates(services, spec)
-    rows, positives = matured_counts(services, spec)
+    matured = matured or matured_of(services, spec)
     cutoff = release.cutoff if release else None
     since = _since(services, spec, version, trigger)
     dates = [batch.as_of for batch in batches if batch.as_of is not None]
-    following = next((as_of for as_of in dates if not matured or as_of > matured[-1]), None)
+    following = next((as_of for as_of in dates if not matured.dates or as_of > matured.dates[-1]), None)
     return Situation(
         trigger=trigger,
         as_of=dates[-1] if dates else services.clock().date(),
@@ -40,12 +54,12 @@ def situation_of(services: Services, spec: Spec, trigger: Trigger, reason: str) 
         first_moved=since,
         champion_cutoff=cutoff,
         last_training=trainings[-1].as_of if trainings else None,
-        new_matured_snapshots=_fresh(matured, since, cutoff),
+        new_matured_snapshots=_fresh(matured.dates, since, cutoff),
         open_challenger=any(_is_open(approval, services.clock()) for approval in approvals),
         rejected_in_a_row=_lost_in_a_row(services, spec, version, approvals),
         horizon_days=spec.horizon_days,
-        matured_rows=rows,
-        matured_positives=positives,
+        matured_rows=matured.rows,
+        matured_positives=matured.positives,
         next_maturity=following + timedelta(days=spec.horizon_days) if following else None,
     )
 

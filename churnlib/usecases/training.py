@@ -6,6 +6,8 @@ import importlib.metadata
 import tempfile
 from datetime import date
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 from churnlib.errors import ChurnError
 from churnlib.governance.comparison import Evidence, compare
@@ -21,30 +23,46 @@ from churnlib.spec import AS_OF, ID, LABEL, Spec
 from churnlib.usecases.drift import REFERENCE, REFERENCE_SAMPLE
 from churnlib.usecases.labelled import LabelledRows
 from churnlib.usecases.services import Run, Services
-from churnlib.variants import BASE
 
 LIBRARIES = ("churnlib", "mlflow", "numpy", "polars", "xgboost")
+
+_ONE_AT_A_TIME: Final = Lock()
+"""Matplotlib's fonts are shared by threads and made for one."""
 
 MLFLOW_TYPES = {"number": "double", "category": "string", "boolean": "boolean", "date": "datetime"}
 
 
 def fit_and_register(
-    services: Services, run: Run, spec: Spec, rows: LabelledRows, *, key: str, trigger: str
+    services: Services, run: Run, spec: Spec, rows: LabelledRows, *, key: str, trigger: str, threads: int = 0
 ) -> tuple[Trained, ModelVersion]:
     """Fit, write the release, register it. The same key gives the version that is there already.
+
+    Args:
+        services: the ports.
+        run: who is at work.
+        spec: of a base model or of a slice; says under which names it is registered.
+        rows: to learn from.
+        key: of the event or command behind it.
+        trigger: why, for the version's tags.
+        threads: 0 takes all cores; the model is the same.
 
     Raises:
         ChurnError: too few rows or churned customers to learn from.
     """
+
+    def rounds(done: int, most: int) -> None:
+        run.progress.advance(done, most, "rounds")
+
     run.progress.step(f"training on {rows.frame.height:,} customers ({rows.source})")
-    trained = train(rows.frame, spec, progress=lambda done, most: run.progress.advance(done, most, "rounds"))
+    trained = train(rows.frame, spec, progress=rounds, threads=threads)
     run.progress.step("writing the release")
     with tempfile.TemporaryDirectory(prefix="churn-release-") as folder:
         release, plots = Path(folder) / "release", Path(folder) / "plots"
         lineage = _lineage(services, rows, trained)
         write_release(release, trained, lineage=lineage, parts=_reference_parts(trained))
         plots.mkdir()
-        write_plots(plots, trained)
+        with _ONE_AT_A_TIME:
+            write_plots(plots, trained)
         run.progress.step("registering the release")
         version = services.registry.register(
             _registration(spec, trained, lineage, release, plots, key=key, trigger=trigger)
@@ -89,6 +107,14 @@ def code_version() -> str:
     return importlib.metadata.version("churnlib")
 
 
+def fingerprints(spec: Spec, digest: str) -> dict[str, str]:
+    """Tags that say what a version was made of: the spec, the rows' content, the code.
+
+    Two versions with the same ones have the same booster, byte for byte (on the same kind of machine).
+    """
+    return {"churn.spec": spec.fingerprint(), "churn.data": digest, "churn.code": code_version()}
+
+
 def _reference_parts(trained: Trained) -> dict[str, bytes]:
     """What drift is measured against: the newest rows the model learned from, scored by it.
 
@@ -124,8 +150,8 @@ def _registration(
     test = {f"test.{name}": float(value) for name, value in trained.test.model_dump().items() if value is not None}
     low, high = trained.test_auc_interval
     return Registration(
-        model=BASE.registered_model(spec.name),
-        experiment=BASE.experiment(spec.name),
+        model=spec.name,
+        experiment=spec.experiment,
         key=key,
         release=release,
         plots=plots,
@@ -143,14 +169,15 @@ def _registration(
             "calibration": trained.calibration.method,
             "split": trained.split.text,
             "horizon_days": spec.horizon_days,
+            "trained_on": trained.device.name,
+            **({"trained_on.instead": trained.device.instead} if trained.device.instead else {}),
         },
         metrics={**test, "test.auc_low": low, "test.auc_high": high},
         tags={
-            "churn.spec": spec.fingerprint(),
-            "churn.data": lineage.digest,
-            "churn.code": lineage.code_version,
+            **fingerprints(spec, lineage.digest),
             "churn.trigger": trigger,
             "training_date": lineage.created_at.date().isoformat(),
+            **spec.variant.tags,
         },
         source=lineage.source,
         source_digest=lineage.digest,

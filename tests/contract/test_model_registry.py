@@ -201,6 +201,28 @@ def test_an_alias_moves_and_stands_at_one_version(subject: Subject, registration
     assert registry.by_alias(model, "challenger") is not None
 
 
+def test_the_versions_with_an_alias_are_known_of_all_models_at_once(
+    subject: Subject, registration: Make, model: str
+) -> None:
+    registry, names = subject.registry, [f"{model}-{number}" for number in range(3)]
+    for name in names:
+        registry.register(registration("a", model=name, metrics={"test.auc": 0.7}))
+        registry.register(registration("b", model=name, metrics={"test.auc": 0.8}))
+    registry.set_alias(names[0], CHAMPION, 2)
+    registry.set_alias(names[1], CHAMPION, 1)
+    registry.set_alias(names[1], "challenger", 1)
+    registry.log_metrics(names[0], 2, {"live.auc": 0.75}, step=3)
+    mine = {name: version for name, version in registry.all_with(CHAMPION).items() if name in names}
+    assert mine == {names[0]: 2, names[1]: 1}
+    standing = registry.standing(CHAMPION)
+    assert {name: standing[name].version for name in names if name in standing} == mine
+    for name in mine:
+        assert standing[name] == registry.by_alias(name, CHAMPION)
+    assert standing[names[0]].metrics == {"test.auc": 0.8, "live.auc": 0.75}
+    assert standing[names[1]].aliases == ("challenger", CHAMPION)
+    assert not set(names) & set(registry.standing("nothing-has-it"))
+
+
 def test_an_alias_is_not_set_on_a_version_that_is_not_there(
     subject: Subject, registration: Make, model: str
 ) -> None:

@@ -15,7 +15,9 @@ from flows.cli_examples import EXAMPLES
 
 HEAVY = ("polars", "numpy", "pandas", "mlflow", "prefect", "xgboost", "sklearn", "sqlalchemy", "pydantic", "rich")
 
-NAMES = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+NAMES = sorted(
+    command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+)
 
 
 def help_of(*command: str) -> str:

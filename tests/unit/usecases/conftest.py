@@ -14,7 +14,7 @@ from churnlib.spec import AS_OF, ID
 from churnlib.usecases.outcomes import take_outcomes
 from churnlib.usecases.retraining import train_from_file
 from churnlib.usecases.scoring import score_file
-from tests import builders
+from tests import builders, families
 from tests.loops import MODEL, Loop, MakeLoop, as_delivered, batch_frame, close, make_loop, outcomes_of, run, week
 
 LIVED_WEEKS = 6
@@ -99,6 +99,22 @@ def make_lived(tmp_path: Path, lived_data: Path, release: Path) -> MakeLoop:
 def lived(make_lived: MakeLoop) -> Loop:
     """A loop that has lived for six weeks."""
     return make_lived()
+
+
+@pytest.fixture(scope="session")
+def grown_family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a family of models leaves behind that has lived until two of its slices have their own."""
+    folder = tmp_path_factory.mktemp("family") / "home"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("churnlib.usecases.training.write_plots", lambda *_: [])
+        families.grow(folder)
+    return folder
+
+
+@pytest.fixture
+def family(tmp_path: Path, grown_family: Path) -> Loop:
+    """A family of models on the day after two of its slices got their own."""
+    return families.grown(grown_family, tmp_path / "family")
 
 
 @pytest.fixture

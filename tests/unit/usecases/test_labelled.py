@@ -9,7 +9,7 @@ import pytest
 
 from churnlib.errors import ChurnError
 from churnlib.spec import AS_OF, ID, LABEL
-from churnlib.usecases.labelled import LabelledRows, matured_counts, matured_dates, rows_from_history
+from churnlib.usecases.labelled import LabelledRows, Matured, matured_of, rows_from_history
 from churnlib.usecases.scoring import score_file
 from tests.loops import MODEL, Loop, batch_frame, outcomes_of, run, small_spec, week
 
@@ -30,8 +30,8 @@ def test_history_joins_each_matured_snapshot_with_its_outcomes(lived: Loop) -> N
     last = rows.frame.filter(pl.col(AS_OF) == week(4)).sort(ID)
     assert last.drop(LABEL).equals(batch_frame(4).sort(ID))
     assert last[LABEL].to_list() == outcomes_of(batch_frame(4), turned=True).sort(ID)[LABEL].to_list()
-    assert matured_dates(lived.services, small_spec()) == tuple(week(number) for number in range(5))
-    assert matured_counts(lived.services, small_spec()) == (1500, rows.frame[LABEL].sum())
+    weeks = tuple(week(number) for number in range(5))
+    assert matured_of(lived.services, small_spec()) == Matured(weeks, 1500, int(rows.frame[LABEL].sum()))
 
 
 def test_a_corrected_batch_is_learned_from_instead_of_the_former(lived: Loop) -> None:
@@ -49,7 +49,7 @@ def test_outcomes_that_have_not_matured_are_left_out_though_they_are_known(lived
     assert dates(history(lived))[-1] == week(4)
     lived.clock.set_to(week(6))
     assert dates(history(lived))[-1] == week(5)
-    assert matured_dates(lived.services, small_spec())[-1] == week(5)
+    assert matured_of(lived.services, small_spec()).dates[-1] == week(5)
 
 
 def test_outcomes_that_become_known_later_are_left_out(lived: Loop) -> None:
@@ -93,4 +93,4 @@ def test_without_matured_outcomes_there_is_nothing_to_learn(loop: Loop) -> None:
     loop.know(lone, known_at=week(1), file_id="lone")
     with pytest.raises(ChurnError, match="no batch whose outcomes are known"):
         history(loop)
-    assert matured_dates(loop.services, small_spec()) == ()
+    assert matured_of(loop.services, small_spec()).dates == ()

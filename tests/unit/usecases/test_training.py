@@ -115,7 +115,7 @@ def test_a_training_in_flight_blocks_another_and_frees_its_place(empty: Loop) ->
     train_from_file(empty.services, run("run-1", progress=other), model=MODEL, path=path)
     assert other.said == "telly is being trained already, by run-1."
     assert len(empty.registry.versions(MODEL)) == 1
-    train(empty, path, "run-3")
+    train(empty, labelled_file(empty, rows=1400), "run-3")
     assert len(empty.registry.versions(MODEL)) == 2
 
 

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import polars as pl
 
+_SLICE_ROWS = 131_072
+
 
 def sliced(rows: pl.LazyFrame, *, step: int) -> Iterator[pl.DataFrame]:
     """The rows of a stored frame in order, so many at a time.
 
-    A slice at a time, because the streaming reader of polars holds several row groups at once.
+    A slice at a time, because the streaming reader of polars holds several row groups at once; a wide one,
+    because each reads its row group anew.
     """
-    start = 0
-    while (chunk := rows.slice(start, step).collect()).height:
-        yield chunk
-        start += chunk.height
+    start, wide = 0, max(step, _SLICE_ROWS)
+    while (frame := rows.slice(start, wide).collect()).height:
+        start += frame.height
+        yield from frame.iter_slices(step)
 
 
 @dataclass

@@ -42,9 +42,9 @@ def _headline(found: Explanation) -> str:
 
 def _print_scores(found: Explanation) -> None:
     print_table("Scores, oldest first", [_score_row(score) for score in found.scores])
-    print_table("Where they come from", [_source_row(score) for score in found.scores])
+    print_table("Where they come from", [_source_row(score, found.model) for score in found.scores])
     for version in found.versions:
-        say(_version_line(version))
+        say(_version_line(version, found.model))
 
 
 def _score_row(score: CustomerScore) -> dict[str, object]:
@@ -61,11 +61,11 @@ def _score_row(score: CustomerScore) -> dict[str, object]:
     }
 
 
-def _source_row(score: CustomerScore) -> dict[str, object]:
+def _source_row(score: CustomerScore, model: str) -> dict[str, object]:
     batch = score.batch
     return {
         "as of": str(score.as_of),
-        "scored by": f"v{score.version}",
+        "scored by": _scorer(batch.model, score.version, model),
         "batch": batch.batch_id[:8],
         "file": batch.source,
         "from": batch.origin,
@@ -86,10 +86,15 @@ def _contact_row(contact: Contact) -> dict[str, object]:
     }
 
 
-def _version_line(version: ScoringVersion) -> str:
+def _scorer(scorer: str, version: int, model: str) -> str:
+    """The version; of the model of the customer's slice, that model too."""
+    return f"v{version}" if scorer in {"", model} else f"{scorer} v{version}"
+
+
+def _version_line(version: ScoringVersion, model: str) -> str:
     learned = "whose dates are not known" if version.cutoff is None else f"up to {version.cutoff}"
     run = "" if version.run_id is None else f" (MLflow run {version.run_id})"
-    return f"v{version.version} learned from customers {learned}{run}."
+    return f"{_scorer(version.model, version.version, model)} learned from customers {learned}{run}."
 
 
 def _became(outcome: Outcome | None) -> str:
@@ -107,7 +112,12 @@ def explain_json(found: Explanation) -> dict[str, object]:
         "quarantined": [_quarantined_json(row) for row in found.quarantined],
         "contacts": [contact.model_dump(mode="json", exclude={"model"}) for contact in found.contacts],
         "versions": [
-            {"version": each.version, "cutoff": _text(each.cutoff), "mlflow_run_id": each.run_id}
+            {
+                "model": each.model or found.model,
+                "version": each.version,
+                "cutoff": _text(each.cutoff),
+                "mlflow_run_id": each.run_id,
+            }
             for each in found.versions
         ],
     }
@@ -123,6 +133,7 @@ def _score_json(score: CustomerScore) -> dict[str, object]:
         "decile": score.decile,
         "value_at_risk": score.value_at_risk,
         "reasons": score.reasons,
+        "model": score.batch.model,
         "version": score.version,
         "beside": score.beside,
         **_batch_json(score.batch),

@@ -83,7 +83,7 @@ def checked_result(model: str, done: Fleet[DriftResult], *, as_json: bool) -> No
         return print_json({"model": model, "models": rows, **_ends(done.failed, ())})
     print_table(f"{counted(len(rows), 'model')} of {model} against their training rows", rows)
     _say_failed(done.failed)
-    worst = str(rows[0]["model"]) if rows else model
+    worst = next((str(row["model"]) for row in rows if row["model"] != model), model)
     return next_step("drift", worst, note="   (one model, column by column)")
 
 

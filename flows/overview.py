@@ -13,6 +13,9 @@ from flows.output import counted, next_step, print_json, print_table, progress, 
 MOST_SLICES, MOST_STEPS = 20, 5
 """So many slices of a family are shown where no family is asked for, and so many next steps."""
 
+_SEEN = frozenset({"drifted", "inputs moved", "broken data"})
+"""What the column about drift says."""
+
 
 def models(family: str | None = None, *, as_json: bool) -> None:
     """One row a model, what needs attention first; slices below their base model."""
@@ -56,7 +59,7 @@ def row_of(line: Line, now: datetime) -> dict[str, object]:
 
 
 def for_people(row: dict[str, object]) -> dict[str, object]:
-    """The row as a table has it; an open approval is told below the table."""
+    """The row as a table has it; which approval is open is told below the table."""
     metrics = row["metrics"]
     assert isinstance(metrics, dict)
     nobody = "none: base" if row["falls_back"] else "none yet"
@@ -66,8 +69,8 @@ def for_people(row: dict[str, object]) -> dict[str, object]:
         "AUC test": metrics["test_auc"],
         "AUC live": metrics["live_auc"],
         "last batch": row["last_batch"],
-        "customers": row["rows"],
         "drift": row["drift"],
+        "needs": None if row["attention"] in _SEEN else row["attention"],
     }
 
 

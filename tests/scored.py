@@ -23,6 +23,7 @@ def predictions(risks: dict[str, float], as_of: date, *, version: int = 1, **col
         percentile=pl.col("probability").rank("max") / max(len(risks), 1) * 100,
         decile=pl.lit(1, pl.Int8),
         value_at_risk=pl.col("probability") * 100,
+        model=pl.lit(MODEL),
         version=pl.lit(version, pl.Int64),
         run_id=pl.lit("run-1"),
         scored_at=pl.lit(datetime.combine(as_of, time(9), tzinfo=UTC)),

@@ -13,6 +13,8 @@ from churnlib.records import Batch, BatchStatus, Report, ReportKind
 
 _COUNTS = BATCHES.c.status == BatchStatus.SCORED
 
+_VERSION = (REPORTS.c.model, REPORTS.c.version)
+
 _NO_BODY = [column for column in REPORTS.c if column is not REPORTS.c.body]
 
 
@@ -39,21 +41,20 @@ class Fleet:
         query = select(BATCHES).where(_COUNTS, mine).order_by(*BATCH_ORDER)
         return {batch.model: batch for batch in read_all(self._connection, Batch, query)}
 
-    def newest_reports(self, kind: ReportKind) -> dict[str, Report]:
-        """By model, the last on a batch that counts; without its body, which is most of a report."""
+    def newest_reports(self, kind: ReportKind) -> list[Report]:
+        """Of each model and version, the last on a counting batch; without its body, which is most of a report."""
         is_known = (REPORTS.c.kind == kind) & (REPORTS.c.verdict != "unknown")
-        newest = _newest(
-            _on_counting(select(REPORTS.c.model, func.max(REPORTS.c.as_of).label("as_of")), is_known),
-            REPORTS.c.model,
-        )
-        mine = tuple_(REPORTS.c.model, REPORTS.c.as_of).in_(select(newest.c.model, newest.c.as_of))
+        last = func.max(REPORTS.c.as_of).label("as_of")
+        newest = _newest(_on_counting(select(*_VERSION, last), is_known), *_VERSION)
+        mine = tuple_(*_VERSION, REPORTS.c.as_of).in_(select(newest))
         query = _on_counting(select(*_NO_BODY), is_known & mine)
-        order = (REPORTS.c.as_of, REPORTS.c.created_at, REPORTS.c.version)
-        return {report.model: report for report in read_all(self._connection, Report, query.order_by(*order))}
+        order = (REPORTS.c.model, REPORTS.c.as_of, REPORTS.c.version, REPORTS.c.created_at)
+        found = read_all(self._connection, Report, query.order_by(*order))
+        return list({(report.model, report.version): report for report in found}.values())
 
 
-def _newest(query: Select[Any], model: ColumnElement[str]) -> Subquery:
-    return query.group_by(model).subquery()
+def _newest(query: Select[Any], *of: ColumnElement[Any]) -> Subquery:
+    return query.group_by(*of).subquery()
 
 
 def _on_counting(query: Select[Any], which: ColumnElement[bool]) -> Select[Any]:

@@ -112,8 +112,11 @@ class LedgerTransaction(Protocol):
         """Ordered by `as_of`, then creation."""
         ...
 
-    def newest_reports(self, kind: ReportKind) -> dict[str, Report]:
-        """By model, the last report on a counting batch whose verdict is not `unknown`; its body is empty."""
+    def newest_reports(self, kind: ReportKind) -> list[Report]:
+        """Of each model and version, the last on a counting batch whose verdict is not `unknown`.
+
+        Ordered by model, then `as_of`; their bodies are empty.
+        """
         ...
 
     def save_decision(self, decision: Decision) -> None: ...

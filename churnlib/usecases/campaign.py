@@ -22,6 +22,7 @@ from churnlib.usecases.call_list import Row, check_free, list_text, write_list
 from churnlib.usecases.choosing import Chosen, choose, most_contacts, policy_of
 from churnlib.usecases.drift import find_batch
 from churnlib.usecases.services import Run, Services
+from churnlib.usecases.slices import family_predictions
 from churnlib.usecases.told_reasons import reason_count, reasons_by_customer
 
 
@@ -139,7 +140,7 @@ def _plan(services: Services, model: str, batch: str | None, size: int | None, b
     with services.ledger.begin() as tx:
         found = tx.batch(model, batch_id)
     assert found is not None
-    predictions = services.predictions.scan_batch(model, batch_id)
+    predictions = family_predictions(services, found)
     if predictions is None:
         raise FileRefused(
             f"The predictions of batch {batch_id[:12]} ({found.source}) are gone from the tables.",
@@ -231,7 +232,7 @@ def _contacts(plan: _Plan, chosen: Chosen) -> list[Contact]:
 def _rows(services: Services, plan: _Plan, contacts: Sequence[Contact]) -> tuple[Row, ...]:
     listed = [contact for contact in contacts if contact.group == "contact"]
     customers = [contact.customer_id for contact in listed]
-    told = reasons_by_customer(services, plan.batch.model, plan.predictions, customers)
+    told = reasons_by_customer(services, plan.predictions, customers)
     return tuple(Row(contact, told.get(contact.customer_id, ())) for contact in listed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -33,7 +33,7 @@ class CustomerScore:
     """One score of the customer.
 
     Attributes:
-        batch: the delivered file; a superseded one does not count.
+        batch: the delivered file, as the model scored it; a superseded one does not count.
         version: that scored this customer.
         probability: of churning, 0 to 1.
         percentile: 0 to 100 within the batch; 100 is the riskiest.
@@ -80,11 +80,13 @@ class ScoringVersion:
     Attributes:
         cutoff: last `as_of` that it learned from; None where that is not known.
         run_id: its MLflow run; None where the registry has it no more.
+        model: the base model, or that of the customer's slice.
     """
 
     version: int
     cutoff: date | None
     run_id: str | None
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,15 @@ def explain(services: Services, run: Run, *, model: str, customer_id: str) -> Ex
     """
     spec = services.spec(model)
     with services.ledger.begin() as tx:
-        batches = [batch for batch in tx.batches(model) if batch.scored_at is not None]
+        family = [batch for batch in tx.family_batches(model) if batch.scored_at is not None]
         contacts = tuple(tx.contacts(model, customer_id=customer_id))
+    batches = [batch for batch in family if batch.model == model]
     if not batches:
         raise ChurnError(
             f"No batch of {model} was scored yet.", hint=f"Score one first: churn score {model} FILE."
         )
     run.progress.step(f"looking in {len(batches):,} batches of {model}")
-    scores = _scores(services, model, customer_id, batches)
+    scores = _scores(services, model, customer_id, family)
     quarantined = _quarantined(services, spec, customer_id, batches)
     if not (scores or quarantined or contacts):
         raise ChurnError(
@@ -129,28 +132,29 @@ def explain(services: Services, run: Run, *, model: str, customer_id: str) -> Ex
             f"from {batches[0].as_of} on.",
             hint=f"Look into the column {spec.columns.id!r} of a delivered file: ids are compared to the letter.",
         )
-    versions = sorted({score.version for score in scores})
+    versions = sorted({(score.batch.model, score.version) for score in scores})
     return Explanation(
         model=model,
         customer_id=customer_id,
         scores=scores,
         quarantined=quarantined,
         contacts=contacts,
-        versions=tuple(_version(services, model, version) for version in versions),
+        versions=tuple(_version(services, scorer, version) for scorer, version in versions),
     )
 
 
 def _scores(
     services: Services, model: str, customer_id: str, batches: Sequence[Batch]
 ) -> tuple[CustomerScore, ...]:
-    rows = {row["batch_id"]: row for row in _rows_of(services.predictions, model, customer_id)}
+    rows = _by_batch(services.predictions, [batch.model for batch in batches], customer_id)
     if not rows:
         return ()
-    shadows: dict[str, dict[int, float]] = {}
-    for beside in _rows_of(services.shadows, model, customer_id):
-        shadows.setdefault(beside["batch_id"], {})[beside["version"]] = beside["probability"]
+    shadows: dict[tuple[str, str], dict[int, float]] = {}
+    for beside_of, found in _by_batch(services.shadows, [scorer for scorer, _ in rows], customer_id).items():
+        shadows[beside_of] = {row["version"]: row["probability"] for row in found}
     outcomes = _outcomes(services, model, customer_id)
-    specs = {row["version"]: worded_spec(services, model, row["version"]) for row in rows.values()}
+    scored_by = {(scorer, row["version"]) for (scorer, _), found in rows.items() for row in found}
+    specs = {each: worded_spec(services, *each) for each in scored_by}
     return tuple(
         CustomerScore(
             batch=batch,
@@ -160,15 +164,26 @@ def _scores(
             percentile=row["percentile"],
             decile=row["decile"],
             value_at_risk=row["value_at_risk"],
-            reasons=sentences(specs[row["version"]], row),
+            reasons=sentences(specs[batch.model, row["version"]], row),
             run_id=row["run_id"],
             scored_at=row["scored_at"],
             outcome=outcomes.get(row[AS_OF]),
-            beside=shadows.get(batch.batch_id, {}),
+            beside=shadows.get((batch.model, batch.batch_id), {}),
         )
         for batch in batches
-        if (row := rows.get(batch.batch_id)) is not None
+        for row in rows.get((batch.model, batch.batch_id), ())
     )
+
+
+def _by_batch(
+    table: BatchTable, models: Iterable[str], customer_id: str
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The customer's rows, by model and batch."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for model in dict.fromkeys(models):
+        for row in _rows_of(table, model, customer_id):
+            found.setdefault((model, row["batch_id"]), []).append(row)
+    return found
 
 
 def _rows_of(table: BatchTable, model: str, customer_id: str) -> list[dict[str, Any]]:
@@ -208,5 +223,5 @@ def _version(services: Services, model: str, version: int) -> ScoringVersion:
         registered = services.registry.version(model, version)
         cutoff = services.release(model, version).cutoff if registered else None
     except ChurnError:
-        return ScoringVersion(version, None, None)
-    return ScoringVersion(version, cutoff, registered.run_id if registered else None)
+        return ScoringVersion(version, None, None, model)
+    return ScoringVersion(version, cutoff, registered.run_id if registered else None, model)

@@ -69,7 +69,7 @@ def _riskiest(services: Services, batch: Batch, found: pl.LazyFrame, shown: int)
     rows = found.select(ID, "probability", "value_at_risk").with_row_index("place")
     best = rows.top_k(shown, by=["probability", "place"], reverse=[False, True]).collect(engine="streaming")
     ranked = best.sort("probability", "place", descending=[True, False]).drop("place")
-    told = reasons_by_customer(services, batch.model, found, ranked[ID].to_list())
+    told = reasons_by_customer(services, found, ranked[ID].to_list())
     return tuple(
         RiskyCustomer(customer_id, probability, value_at_risk, told[customer_id])
         for customer_id, probability, value_at_risk in ranked.iter_rows()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypeVar
 
 from churnlib.errors import ChurnError
 from churnlib.governance.succession import recorded_champion, reigns
@@ -12,6 +13,8 @@ from churnlib.ports import CHALLENGER, CHAMPION, ModelVersion
 from churnlib.records import Approval, ApprovalStatus, Batch, KnownVariant, Report, ReportKind, Transition
 from churnlib.usecases.services import Services
 from churnlib.variants import Variant
+
+_R = TypeVar("_R", Report, Transition)
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Line:
         last_batch: newest one that counts and that the model scored.
         rows: customers in it.
         test_auc: of the champion, when it was trained.
-        live_auc: of the newest scores whose outcomes have matured.
-        drift: verdict on the newest batch that was checked; `performance` likewise.
+        live_auc: of the champion's newest scores whose outcomes have matured.
+        drift: verdict on the newest batch of the champion's that was checked; `performance` likewise.
         approval: the open request about the model.
     """
 
@@ -56,10 +59,10 @@ class Line:
     def attention(self) -> tuple[int, str]:
         """How soon somebody should look (0 is first, 9 not at all), and why in a few words."""
         reasons = (
-            (self.by_hand, "its champion was moved by hand"),
-            (self.champion is None and not self.variant, "has no champion"),
+            (self.by_hand, "alias moved by hand"),
+            (self.champion is None and not self.variant, "no champion"),
             (self.drift == "broken", "broken data"),
-            (self.approval is not None, "awaits a decision"),
+            (self.approval is not None, "approval"),
             (self.performance == "degraded", "got worse"),
             (self.drift == "drifted", "drifted"),
             (self.performance == "low", "low AUC"),
@@ -73,8 +76,8 @@ class _Known:
     """What is on record of all models, by model."""
 
     batches: Mapping[str, Batch]
-    drift: Mapping[str, Report]
-    performance: Mapping[str, Report]
+    drift: Mapping[str, Sequence[Report]]
+    performance: Mapping[str, Sequence[Report]]
     moves: Mapping[str, Sequence[Transition]]
     waiting: Mapping[str, Approval]
     champions: Mapping[str, ModelVersion]
@@ -125,15 +128,12 @@ def _look(services: Services, names: Sequence[str]) -> tuple[_Known, list[KnownV
         pending = tx.approvals(status=ApprovalStatus.PENDING)
         transitions = tx.transitions()
         slices = tx.variants()
-    moves: dict[str, list[Transition]] = {}
-    for entry in transitions:
-        moves.setdefault(entry.model, []).append(entry)
     now = services.clock()
     known = _Known(
         batches,
-        drift,
-        performance,
-        moves,
+        _by_model(drift),
+        _by_model(performance),
+        _by_model(transitions),
         {each.model: each for each in pending if each.expires_at > now},
         services.registry.standing(CHAMPION),
         services.registry.all_with(CHALLENGER),
@@ -142,9 +142,23 @@ def _look(services: Services, names: Sequence[str]) -> tuple[_Known, list[KnownV
     return known, [each for each in slices if each.family in names and each.model not in own]
 
 
+def _by_model(records: Iterable[_R]) -> dict[str, list[_R]]:
+    found: dict[str, list[_R]] = {}
+    for record in records:
+        found.setdefault(record.model, []).append(record)
+    return found
+
+
+def _about(reports: Sequence[Report], champion: ModelVersion | None) -> Report | None:
+    """The newest report on the champion; what was said about others is history."""
+    mine = [report for report in reports if champion is None or report.version == champion.version]
+    return mine[-1] if mine else None
+
+
 def _line(known: _Known, model: str, part: KnownVariant | None) -> Line:
     champion, moves = known.champions.get(model), known.moves.get(model, ())
-    batch, performance = known.batches.get(model), known.performance.get(model)
+    batch = known.batches.get(model)
+    drift, performance = (_about(kind.get(model, ()), champion) for kind in (known.drift, known.performance))
     return Line(
         model=model,
         family=model if part is None else part.family,
@@ -157,7 +171,7 @@ def _line(known: _Known, model: str, part: KnownVariant | None) -> Line:
         rows=None if batch is None else batch.accepted,
         test_auc=None if champion is None else champion.metrics.get("test.auc"),
         live_auc=None if performance is None else performance.values.get("auc"),
-        drift=known.drift[model].verdict if model in known.drift else None,
+        drift=None if drift is None else drift.verdict,
         performance=None if performance is None else performance.verdict,
         approval=known.waiting.get(model),
     )

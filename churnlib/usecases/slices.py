@@ -110,6 +110,20 @@ def kept_rows(services: Services, spec: Spec, batches: Sequence[Batch]) -> list[
     return [rows_of_slice(rows, spec) for rows in found if rows is not None]
 
 
+def family_predictions(services: Services, batch: Batch) -> pl.LazyFrame | None:
+    """The predictions of a delivered file, by whichever model of the family each row was scored; None without any.
+
+    Args:
+        services: the ports.
+        batch: the base model's; that of a slice gives the slice's own.
+    """
+    with services.ledger.begin() as tx:
+        same = tx.family_batches(batch.model, batch_id=batch.batch_id)
+    found = [services.predictions.scan_batch(each.model, each.batch_id) for each in same]
+    rows = [each for each in found if each is not None]
+    return pl.concat(rows, how="diagonal_relaxed") if rows else None
+
+
 def _places(services: Services, spec: Spec) -> dict[str, list[str]]:
     """By batch id, the models under whose names its rows lie."""
     with services.ledger.begin() as tx:

@@ -15,16 +15,17 @@ _COLUMNS = r"^reason_\d+_(feature|value|log_odds|contribution)$"
 
 
 def reasons_by_customer(
-    services: Services, model: str, predictions: pl.LazyFrame, customers: Collection[str]
+    services: Services, predictions: pl.LazyFrame, customers: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """Sentences of some customers of one batch, strongest reason first; none for a row without reasons.
 
     Of all predictions only the rows and columns that this is about are in memory.
     """
     mine = pl.col(ID).is_in(list(customers))
-    rows = predictions.filter(mine).select(ID, "version", pl.col(_COLUMNS)).collect(engine="streaming")
-    specs = {version: worded_spec(services, model, version) for version in rows["version"].unique()}
-    return {row[ID]: sentences(specs[row["version"]], row) for row in rows.iter_rows(named=True)}
+    rows = predictions.filter(mine).select(ID, "model", "version", pl.col(_COLUMNS)).collect(engine="streaming")
+    scored_by = rows.select("model", "version").unique().iter_rows()
+    specs = {(model, version): worded_spec(services, model, version) for model, version in scored_by}
+    return {row[ID]: sentences(specs[row["model"], row["version"]], row) for row in rows.iter_rows(named=True)}
 
 
 def reason_count(predictions: pl.LazyFrame) -> int:

@@ -128,22 +128,30 @@ def test_the_newest_batch_that_counts_is_known_of_every_model(ledger: Ledger) ->
         assert tx.newest_batches()[SHOP].batch_id == "c1"
 
 
-def test_the_newest_report_on_a_counting_batch_comes_without_its_body(ledger: Ledger) -> None:
+def test_the_newest_report_of_each_version_on_a_counting_batch_comes_without_its_body(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        assert tx.newest_reports(ReportKind.DRIFT) == {}
+        assert tx.newest_reports(ReportKind.DRIFT) == []
         save(tx, batch(SHOP, 0), batch(SHOP, 1), batch(US, 0), batch(US, 1, status=BatchStatus.SUPERSEDED))
         save(
             tx,
             report(SHOP, 0),
-            report(SHOP, 1, verdict="watch", version=2),
+            report(SHOP, 0, verdict="watch", version=2),
             report(SHOP, 1, verdict="drifted", minutes=5),
             report(US, 0, verdict="watch"),
             report(US, 1, verdict="drifted"),
         )
         newest = tx.newest_reports(ReportKind.DRIFT)
-        assert {model: each.verdict for model, each in newest.items()} == {SHOP: "drifted", US: "watch"}
-        assert (newest[SHOP].body, newest[SHOP].values) == ("{}", {"auc": 0.8})
-        assert tx.newest_reports(ReportKind.PERFORMANCE) == {}
+        said = [(each.model, each.version, each.as_of, each.verdict) for each in newest]
+        assert said == [(SHOP, 2, week(0), "watch"), (SHOP, 1, week(1), "drifted"), (US, 1, week(0), "watch")]
+        assert {(each.body, each.values["auc"]) for each in newest} == {("{}", 0.8)}
+        assert tx.newest_reports(ReportKind.PERFORMANCE) == []
+
+
+def test_a_corrected_delivery_brings_the_newer_report(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        save(tx, batch(SHOP, 0), batch(SHOP, 0, name="c"))
+        save(tx, report(SHOP, 0, verdict="watch", name="c", minutes=9), report(SHOP, 0))
+        assert [each.verdict for each in tx.newest_reports(ReportKind.DRIFT)] == ["watch"]
 
 
 def test_a_measurement_that_said_nothing_does_not_hide_the_one_before(ledger: Ledger) -> None:
@@ -151,7 +159,7 @@ def test_a_measurement_that_said_nothing_does_not_hide_the_one_before(ledger: Le
     with ledger.begin() as tx:
         save(tx, batch(SHOP, 0), batch(SHOP, 1))
         save(tx, report(SHOP, 0, kind=kind, verdict="low"), report(SHOP, 1, kind=kind, verdict="unknown"))
-        assert tx.newest_reports(kind)[SHOP].verdict == "low"
+        assert [each.verdict for each in tx.newest_reports(kind)] == ["low"]
 
 
 def test_requests_of_a_bundle_are_found_by_it(ledger: Ledger) -> None:

@@ -223,6 +223,24 @@ def test_the_versions_with_an_alias_are_known_of_all_models_at_once(
     assert not set(names) & set(registry.standing("nothing-has-it"))
 
 
+def test_threads_work_on_many_models_at_once(subject: Subject, registration: Make, model: str) -> None:
+    registry, names = subject.registry, [f"{model}-{number}" for number in range(8)]
+
+    def work(name: str) -> None:
+        registry.register(registration(name, model=name, experiment=name))
+        registry.set_alias(name, CHAMPION, 1)
+        for step in range(3):
+            registry.log_metrics(name, 1, {"live.auc": 0.5 + step / 10}, step=step)
+        registry.tag(name, 1, {"churn.gate": "passed"})
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, names)) == [None] * 8
+    for name in names:
+        (version,) = registry.versions(name)
+        assert (version.aliases, version.tags["churn.gate"]) == ((CHAMPION,), "passed")
+        assert subject.points(name, 1, "live.auc") == {0: 0.5, 1: 0.6, 2: 0.7}
+
+
 def test_an_alias_is_not_set_on_a_version_that_is_not_there(
     subject: Subject, registration: Make, model: str
 ) -> None:

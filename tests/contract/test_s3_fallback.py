@@ -70,6 +70,16 @@ def files(folder: Path) -> list[str]:
 # rows
 
 
+def test_a_slice_written_here_catches_up_below_its_familys_folder(aws: Any, url: str, tmp_path: Path) -> None:
+    folders = {"telco-us": "telco/geography-us"}.__getitem__
+    stored = S3Table(Bucket(url, endpoint_url=aws.endpoint), "rows", tmp_path / "cache", folders)
+    local = ParquetTable(tmp_path / "rows", folders)
+    local.replace("telco-us", "b1", MONDAY, rows("bob"))
+    moved = FallbackTable(stored, local).catch_up("telco-us")
+    assert moved == {"b1": f"{url}/rows/telco/geography-us/as_of=2026-03-02/b1.parquet"}
+    assert files(tmp_path / "rows") == []
+
+
 def test_rows_go_to_s3_and_leave_nothing_here(table: FallbackTable, url: str, tmp_path: Path) -> None:
     place = table.replace("telco", "b1", MONDAY, rows("a"))
     assert place == f"{url}/rows/telco/as_of=2026-03-02/b1.parquet"

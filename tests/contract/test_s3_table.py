@@ -74,6 +74,22 @@ def test_a_batch_is_one_object_under_its_date_and_says_where(table: S3Table, aws
     assert aws.keys(url) == ["predictions/telco/as_of=2026-03-02/b1.parquet"]
 
 
+def test_the_rows_of_a_slice_lie_below_its_familys_and_do_not_mix(aws: Any, url: str, tmp_path: Path) -> None:
+    folders = {"telco": "telco", "telco-us": "telco/geography-us"}
+    bucket = Bucket(url, endpoint_url=aws.endpoint)
+    table = S3Table(bucket, "predictions", tmp_path / "cache", folders.__getitem__)
+    table.replace("telco", "b1", MONDAY, rows("ann"))
+    place = table.replace("telco-us", "b1", MONDAY, rows("bob"))
+    assert place == f"{url}/predictions/telco/geography-us/as_of=2026-03-02/b1.parquet"
+    assert names(table.scan("telco")) == ["ann"]
+    assert names(table.scan_batch("telco-us", "b1")) == ["bob"]
+    table.remove("telco", "b1")
+    assert aws.keys(url) == ["predictions/telco/geography-us/as_of=2026-03-02/b1.parquet"]
+    astray = S3Table(bucket, "predictions", tmp_path / "cache", lambda model: f"../{model}")
+    with pytest.raises(ChurnError, match="cannot be the name of a folder"):
+        astray.scan("telco")
+
+
 def test_a_batch_of_several_dates_says_so_in_its_name(table: S3Table, aws: Any, url: str) -> None:
     table.replace("telco", "b1", TUESDAY, pl.concat([rows(as_of=TUESDAY), rows(as_of=MONDAY)]))
     assert aws.keys(url) == ["predictions/telco/as_of=2026-03-03/b1.2026-03-02.2026-03-03.parquet"]

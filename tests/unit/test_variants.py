@@ -18,6 +18,12 @@ def test_a_variant_is_named_the_same_everywhere() -> None:
     assert both.prefix() == "geography-eu/company-client-b/"
 
 
+def test_rows_of_a_variant_lie_below_its_familys_folder() -> None:
+    both = Variant(dimensions={"geography": "EU", "company": "Client B"})
+    assert both.folder("shop") == "shop/geography-eu/company-client-b"
+    assert BASE.folder("shop") == "shop"
+
+
 def test_the_base_variant_has_the_stems_own_name_and_no_prefix() -> None:
     assert BASE.registered_model("telco") == "telco"
     assert BASE.experiment("telco") == "telco"

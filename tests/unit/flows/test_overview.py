@@ -33,6 +33,20 @@ BASE = Line(
 )
 
 
+ASKED = Approval(
+    approval_id="8f3c",
+    model=BASE.model,
+    challenger=13,
+    challenger_run_id="run",
+    champion=12,
+    evidence="{}",
+    summary="better",
+    flow_run_id=None,
+    created_at=NOW,
+    expires_at=NOW,
+)
+
+
 def part(number: int, **changes: object) -> Line:
     made = replace(BASE, model=f"{BASE.model}-{number}", variant=f"geography-{number}", drift="stable")
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -42,9 +56,9 @@ def test_a_full_row_fits_80_columns_on_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
     with looking() as terminal:
-        print_table("", [for_people(row_of(BASE, NOW))])
+        print_table("", [for_people(row_of(replace(BASE, approval=ASKED), NOW))])
     (line,) = [line for line in terminal.lines() if "subscription_emea_b2" in line]
-    known = ["subscription_emea_b2", "v12, 264 d", "0.831", "0.812", "2026-11-16", "1,234,567", "drifted"]
+    known = ["subscription_emea_b2", "v12, 264 d", "0.831", "0.812", "2026-11-16", "drifted", "approval"]
     assert [text for text in known if text not in line] == []
     assert max(map(len, terminal.lines())) <= 80
 
@@ -60,25 +74,13 @@ def test_a_slice_stands_below_its_base_model() -> None:
 
 
 def test_what_needs_attention_is_said_in_the_order_of_its_urgency() -> None:
-    approval = Approval(
-        approval_id="8f3c",
-        model=BASE.model,
-        challenger=13,
-        challenger_run_id="run",
-        champion=12,
-        evidence="{}",
-        summary="better",
-        flow_run_id=None,
-        created_at=NOW,
-        expires_at=NOW,
-    )
     assert BASE.attention == (5, "drifted")
-    assert replace(BASE, approval=approval).attention[1] == "awaits a decision"
-    assert replace(BASE, approval=approval, drift="broken").attention[1] == "broken data"
+    assert replace(BASE, approval=ASKED).attention[1] == "approval"
+    assert replace(BASE, approval=ASKED, drift="broken").attention[1] == "broken data"
     assert replace(BASE, by_hand=True, drift="broken").attention[0] == 0
     assert part(1).attention == (9, "")
     assert part(1, champion=None).attention == (9, ""), "the base model scores its customers"
-    assert replace(BASE, champion=None, drift=None).attention[1] == "has no champion"
+    assert replace(BASE, champion=None, drift=None).attention[1] == "no champion"
 
 
 def test_a_large_family_is_cut_off_with_a_sentence_about_the_rest() -> None:

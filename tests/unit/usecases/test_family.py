@@ -13,7 +13,9 @@ from churnlib.ports import CHALLENGER, CHAMPION
 from churnlib.records import BatchStatus, ReportKind
 from churnlib.spec import AS_OF, ID, LABEL
 from churnlib.usecases.bundles import conclude_together, settle_together
+from churnlib.usecases.campaign import make_campaign
 from churnlib.usecases.drift import check_drift, check_family
+from churnlib.usecases.explaining import explain
 from churnlib.usecases.fleet_training import Call, calls_beside, retrain_family
 from churnlib.usecases.labelled import Matured, matured_by_model, matured_of, rows_from_history
 from churnlib.usecases.outcomes import take_outcomes
@@ -291,3 +293,26 @@ def test_outcomes_of_a_day_that_is_not_over_mature_for_no_slice(family: Loop) ->
     before = matured_of(family.services, family.services.spec(US)).rows
     family.clock.set_to(week(NEXT) + timedelta(days=7))
     assert matured_of(family.services, family.services.spec(US)).rows == before + 239
+
+
+def test_a_campaign_chooses_among_the_customers_of_all_models_with_their_own_reasons(family: Loop) -> None:
+    done = score(family, NEXT)
+    made = make_campaign(family.services, run(), model=MODEL, folder=family.folder / "lists", size=40)
+    assert made.batch.batch_id == done.batch.batch_id
+    everyone = pl.concat([predicted(family, model, done.batch.batch_id) for model in (MODEL, EU, US)])
+    ranked = everyone.sort("probability", descending=True)[ID].to_list()
+    listed = [row.contact.customer_id for row in made.rows]
+    assert len(listed) == 40
+    assert listed == [customer for customer in ranked if customer in set(listed)]
+    assert set(everyone.filter(pl.col(ID).is_in(listed))["model"]) >= {EU, US}
+    assert all(row.reasons for row in made.rows)
+    assert {row.contact.model for row in made.rows} == {MODEL}
+
+
+def test_a_customer_is_explained_over_all_models_that_scored(family: Loop) -> None:
+    score(family, NEXT)
+    found = explain(family.services, run(), model=MODEL, customer_id="c00001")
+    assert [(each.batch.model, each.version) for each in found.scores] == [(MODEL, 1)] * GROWN_WEEKS + [(US, 1)]
+    assert [(each.model, each.version) for each in found.versions] == [(MODEL, 1), (US, 1)]
+    assert found.scores[0].outcome is not None
+    assert all(each.reasons for each in found.scores)

@@ -58,6 +58,16 @@ def test_a_family_shows_its_base_model_with_its_slices_below(family: Loop) -> No
     assert (lines[3].champion, lines[3].falls_back, lines[3].last_batch) == (None, True, None)
 
 
+def test_what_was_said_about_another_version_than_the_champion_is_history(family: Loop) -> None:
+    live(family, 1, first=NEXT)
+    assert lines_of(family)[US].performance == "healthy"
+    newer = family.register(family.registry.fetch(US, 1), key="newer", model=US)
+    line = lines_of(family)[US]
+    assert (line.champion, line.performance, line.live_auc, line.last_batch) == (newer, None, None, week(NEXT))
+    family.registry.set_alias(US, CHAMPION, 1)
+    assert lines_of(family)[US].performance == "healthy"
+
+
 def test_age_counts_from_the_promotion_on_record(family: Loop) -> None:
     with family.services.ledger.begin() as tx:
         (first,) = tx.transitions(US)
@@ -70,7 +80,7 @@ def test_what_needs_attention_stands_first(family: Loop) -> None:
     family.registry.set_alias(EU, CHAMPION, family.register(family.registry.fetch(EU, 1), key="x", model=EU))
     lines = overview(family.services)
     assert [line.model for line in lines] == [MODEL, EU, US, TINY]
-    assert [line.attention[1] for line in lines[1:3]] == ["its champion was moved by hand", "awaits a decision"]
+    assert [line.attention[1] for line in lines[1:3]] == ["alias moved by hand", "approval"]
 
 
 def test_a_request_that_has_run_out_waits_for_nobody(family: Loop) -> None:
@@ -112,7 +122,7 @@ def test_a_slice_with_a_spec_of_its_own_is_no_slice(family: Loop) -> None:
 
 
 def test_without_a_model_there_is_nothing_to_see(empty: Loop) -> None:
-    assert overview(empty.services)[0].attention == (1, "has no champion")
+    assert overview(empty.services)[0].attention == (1, "no champion")
     (empty.services.specs / f"{MODEL}.toml").unlink()
     assert overview(empty.services) == []
 

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from churnlib.governance.evidence import WORST_SLICES, Evidence
-from churnlib.modelling.metrics import Metrics
+from churnlib.modelling.metrics import MEANINGS, Metrics
 from churnlib.ports import ModelVersion
 from flows.output import counted, print_table, say
-
-MEANINGS = {
-    "auc": ("AUC", "ranking: 0.5 is chance, 1 is perfect"),
-    "pr_auc": ("PR-AUC", "ranking at the top; {chance:.3f} is chance"),
-    "lift_top_decile": ("lift", "churn of the riskiest tenth; all are 1"),
-    "recall_top_decile": ("recall", "churners found in the riskiest tenth"),
-    "calibration_error": ("calibration error", "gap of promised and real churn rate"),
-    "calibration_slope": ("calibration slope", "1 is right; below 1, too extreme"),
-    "log_loss": ("log loss", "error of the probabilities; 0 is best"),
-    "brier": ("Brier score", "likewise, squared"),
-}
-"""Of each metric of `Metrics` that people see: its name, and what it says in a few words."""
 
 
 def print_metrics(version: ModelVersion, new: Metrics, *, old: Metrics | None, champion: int | None) -> None:

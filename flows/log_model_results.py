@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from churnlib.modelling.metrics import MEANINGS
 from churnlib.usecases.log_model import Logged
 from churnlib.usecases.log_model_findings import checks, notes
-from flows.comparison_results import MEANINGS, print_evidence
+from flows.comparison_results import print_evidence
 from flows.output import near, next_step, print_json, print_table, say
 
 _FEW = 50  # rows whose scores are worth printing

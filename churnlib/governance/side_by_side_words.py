@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from churnlib.governance.side_by_side import CallChange, Measured, Pair, SideBySide, Speed, Value
+from churnlib.modelling.metrics import MEANINGS
 
 SAME_SPEED = 1.1
 """Speeds within this factor are called the same: a busy machine is not more exact."""
 
-NAMES = {
-    "auc": ("AUC", "ranking: 0.5 is chance, 1 is perfect"),
-    "pr_auc": ("PR-AUC", "ranking at the top; {chance:.3f} is chance"),
-    "lift_top_decile": ("lift", "churn of the riskiest tenth; all are 1"),
-    "recall_top_decile": ("recall", "churners found in the riskiest tenth"),
-    "calibration_error": ("calibration error", "gap of promised and real churn rate"),
-    "calibration_slope": ("calibration slope", "1 is right; below 1, too extreme"),
-    "log_loss": ("log loss", "error of the probabilities; 0 is best"),
-    "brier": ("Brier score", "likewise, squared"),
-    "rows": ("customers", "that it was tested on"),
-    "positives": ("churned", "of those"),
-}
-"""Of each metric: its name, and what it says in a few words."""
+NAMES = {**MEANINGS, "rows": ("customers", "that it was tested on"), "positives": ("churned", "of those")}
+"""Of each metric and of what it was measured on: its name, and what it says in a few words."""
 
 
 def verdict(found: SideBySide) -> str:

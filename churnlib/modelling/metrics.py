@@ -55,6 +55,19 @@ class Metrics(BaseModel):
         return {name: float(value) for name, value in self.model_dump().items() if value is not None}
 
 
+MEANINGS = {
+    "auc": ("AUC", "ranking: 0.5 is chance, 1 is perfect"),
+    "pr_auc": ("PR-AUC", "ranking at the top; {chance:.3f} is chance"),
+    "lift_top_decile": ("lift", "churn of the riskiest tenth; all are 1"),
+    "recall_top_decile": ("recall", "churners found in the riskiest tenth"),
+    "calibration_error": ("calibration error", "gap of promised and real churn rate"),
+    "calibration_slope": ("calibration slope", "1 is right; below 1, too extreme"),
+    "log_loss": ("log loss", "error of the probabilities; 0 is best"),
+    "brier": ("Brier score", "likewise, squared"),
+}
+"""Of each metric of `Metrics` that people see: its name, and what it says in a few words."""
+
+
 def evaluate(churned: np.ndarray, probability: np.ndarray) -> Metrics:
     """Measure probabilities (0..1, no NaN) against outcomes; the order of the rows does not matter.
 

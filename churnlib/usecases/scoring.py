@@ -119,6 +119,8 @@ def _score(
         work = Work(services, run, batch, slices=family.label)
         aside = Spill(family.quarantined)
         done, summary = write_batch(work, batch, family.parts, stream.accepted_schema, models, aside)
+        with services.ledger.begin() as tx:
+            tx.save_variants(family.known(done))  # before their models have rows: it says in which folder
         slices = []
         for model, rows, own, nothing in family.own_models():
             mine = batch.model_copy(update={"model": model})

@@ -130,6 +130,4 @@ def test_a_machine_gets_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert said["quarantined"][0]["reasons"] == ["plan: missing"]
     assert said["contacts"][0]["campaign_id"] == "c" * 16
-    assert said["versions"] == [
-        {"model": "telco", "version": 3, "cutoff": "2026-10-05", "mlflow_run_id": "abc"}
-    ]
+    assert said["versions"] == [{"model": "telco", "version": 3, "cutoff": "2026-10-05", "mlflow_run_id": "abc"}]

@@ -34,7 +34,7 @@ from tests.families import (
     score,
     tell,
 )
-from tests.loops import MODEL, Loop, run, week, write_spec
+from tests.loops import MODEL, Loop, make_loop, run, week, write_spec
 
 NEXT = GROWN_WEEKS + 1
 """The first week that is scored by the slices' own models."""
@@ -88,6 +88,21 @@ def test_the_rows_of_a_slice_lie_below_its_prefix(family: Loop) -> None:
         assert (root / MODEL / "geography-us" / place).is_file()
         assert (root / MODEL / place).is_file()
         assert {path.name for path in root.iterdir()} == {MODEL}
+
+
+def test_a_slice_whose_model_was_delivered_is_known_before_its_rows_are_written(
+    grown_family: Path, tmp_path: Path
+) -> None:
+    """Nobody has seen a customer of the slice yet: its model came from elsewhere."""
+    new = make_loop(tmp_path / "new", spec=family_spec(), now=week(0))
+    for model in (MODEL, US):
+        (release,) = (grown_family / "registry" / model).iterdir()
+        new.register(release, model=model)
+    done = score(new, 0)
+    assert [batch.model for batch in done.slices] == [US]
+    assert predicted(new, US, done.batch.batch_id).height == 239
+    checked = check_family(new.services, run(), model=MODEL, batch_id=done.batch.batch_id)
+    assert {model: result.measurement.rows for model, result in checked.done.items()} == {MODEL: 480, US: 239}
 
 
 def test_history_is_whole_whoever_scored_then(family: Loop) -> None:

@@ -65,6 +65,11 @@ def score_lines(result: ScoreResult) -> list[str]:
         return [f"This content was scored by {by} on {batch.scored_at:%Y-%m-%d %H:%M} UTC already.{known_as}"]
     share = f"{batch.accepted:,} of {counted(batch.rows, 'customer')}"
     lines = [f"{by} scored {share} of {batch.source} as of {batch.as_of} (batch {batch.batch_id[:8]})."]
+    if result.slices:
+        rows = sum(each.accepted for each in result.slices)
+        lines.append(
+            f"  {counted(rows, 'more customer')} by the own models of {counted(len(result.slices), 'slice')}"
+        )
     if batch.status is BatchStatus.SUPERSEDED:
         lines.append(f"  does not count: {batch.reason}")
     lines += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,10 @@ def test_a_name_that_was_given_is_not_changed_but_refused(name: str) -> None:
 def test_a_file_whose_name_holds_nothing_for_a_model_is_refused() -> None:
     with pytest.raises(ChurnError, match="cannot be the name"):
         model_name(Path("...csv"), None)
+
+
+def test_slices_with_a_model_of_their_own_are_counted() -> None:
+    scored = result()
+    own = [scored.batch.model_copy(update={"model": f"telco-{name}", "accepted": 40}) for name in ("us", "eu")]
+    assert "  80 more customers by the own models of 2 slices" in score_lines(replace(scored, slices=tuple(own)))
+    assert not any("slice" in line for line in score_lines(scored))

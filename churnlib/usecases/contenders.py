@@ -47,18 +47,25 @@ class Contenders:
         return np.asarray(place < self.share)
 
 
-def contenders(services: Services, model: str, spec: Spec) -> Contenders:
+def contenders(services: Services, model: str, spec: Spec, *, champion: int | None = None) -> Contenders:
     """The champion, and the challenger where today's spec wants one to score along.
 
     Columns and features are those that a release was trained on; how files are written and who gets reasons
     is as the spec says today. A challenger that reads other delivered columns than the champion stays out:
     one check of a file cannot be both contracts.
 
+    Args:
+        services: the ports.
+        model: registered model name.
+        spec: of the family, as it is today.
+        champion: its version, where the caller knows it; else the registry is asked.
+
     Raises:
         NoChampion: nothing to score with.
         ReleaseCorrupt: a release does not verify.
     """
-    champion = services.champion(model).version
+    if champion is None:
+        champion = services.champion(model).version
     releases = {champion: _as_of_today(services.release(model, champion), spec)}
     found = services.registry.by_alias(model, CHALLENGER) if spec.challenger.is_active else None
     if found is None or found.version == champion:

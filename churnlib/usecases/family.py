@@ -73,7 +73,7 @@ class Family:
                 dimensions=dict(variant.dimensions),
                 first_as_of=batch.as_of,
             )
-            for variant, _ in (self._split.seen.values() if self._split else ())
+            for variant in (self._split.seen.values() if self._split else ())
             if variant.dimensions
         ]
 
@@ -81,8 +81,8 @@ class Family:
         champions = self._services.registry.all_with(CHAMPION)
         names = set(self._services.model_names())  # a spec of its own is no slice of this one
         stem = f"{self._spec.name}-"
-        models = [model for model in champions if model.startswith(stem) and model not in names]
-        found = {model: contenders(self._services, model, self._spec) for model in models}
+        slices = {each: at for each, at in champions.items() if each.startswith(stem) and each not in names}
+        found = {each: contenders(self._services, each, self._spec, champion=at) for each, at in slices.items()}
         delivered = self._base.releases[self._base.champion].spec.delivered
         return {
             model: own for model, own in found.items() if own.releases[own.champion].spec.delivered == delivered

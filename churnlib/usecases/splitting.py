@@ -37,7 +37,7 @@ class Split:
 
     Attributes:
         own: by registered model, the rows of slices that have a model of their own, once the stream is through.
-        seen: by prefix, each slice that the file has and how many rows.
+        seen: by prefix, each slice that the file has.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Split:
             folder: an empty one, for rows that are set aside.
         """
         self.own: dict[str, Spill] = {}
-        self.seen: dict[str, tuple[Variant, int]] = {}
+        self.seen: dict[str, Variant] = {}
         self._stream, self._columns, self._stem = stream, dict(columns), stem
         self._models, self._folder = models, folder
 
@@ -77,8 +77,7 @@ class Split:
         names = list(self._columns.values())
         for values, rows in accepted.partition_by(names, as_dict=True, maintain_order=True).items():
             variant = variant_of(dict(zip(self._columns, values, strict=True)))
-            _, before = self.seen.get(variant.prefix(), (variant, 0))
-            self.seen[variant.prefix()] = variant, before + rows.height
+            self.seen[variant.prefix()] = variant
             yield variant, rows
 
     def _is_taken(self, variant: Variant, rows: pl.DataFrame) -> bool:
